@@ -1,0 +1,65 @@
+# PayFlow's commands; `make` alone lists them.
+#
+# Paths are relative throughout: this directory's own path may contain spaces, which make cannot
+# quote. Tools run as `.venv/bin/python -m …`, because the scripts beside it name the absolute path
+# of the virtualenv they were installed in.
+
+PYTHON ?= python3
+UV ?= uv
+VENV_PYTHON := .venv/bin/python
+STAMP := .venv/.stamp
+
+# Nothing listens there: checks that need no database must not find one by chance.
+NO_DATABASE := postgresql://nobody@127.0.0.1:1/none
+
+LOCK := $(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --extra redis
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format migrations lock demo bench clean
+
+help: ## List these commands
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z.]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+run: $(STAMP) ## Start everything on http://127.0.0.1:8000 (PORT=…, PAYFLOW_HOME=…); Ctrl-C stops it
+	@exec $(VENV_PYTHON) -m payflow.runtime
+
+test: check ## Everything CI runs: the checks, then the whole suite (ARGS=… for pytest)
+	$(VENV_PYTHON) -m pytest $(ARGS)
+
+check: $(STAMP) ## Style, types, module boundaries, missing migrations
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m mypy .
+	$(VENV_PYTHON) -c 'import sys; from importlinter.cli import lint_imports_command; sys.argv[0] = "lint-imports"; lint_imports_command()' --config importlinter.ini
+	DATABASE_URL=$(NO_DATABASE) DATABASE_OWNER_URL= $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+format: $(STAMP) ## Rewrite the code in the one style
+	$(VENV_PYTHON) -m ruff check --fix .
+	$(VENV_PYTHON) -m ruff format .
+
+migrations: $(STAMP) ## Write the migrations that changed models need
+	DATABASE_URL=$(NO_DATABASE) DATABASE_OWNER_URL= $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations
+
+demo: $(STAMP) ## Pay, capture and refund once against the running PayFlow
+	@exec $(VENV_PYTHON) manage.py demo
+
+bench: $(STAMP) ## Measure payments per second against the running PayFlow
+	@exec $(VENV_PYTHON) manage.py bench
+
+lock: ## Pin every dependency of pyproject.toml, with hashes, in requirements/ (needs uv)
+	$(LOCK) pyproject.toml -o requirements/production.txt
+	$(LOCK) --extra embedded --group dev pyproject.toml -o requirements/dev.txt
+
+clean: ## Remove caches and the virtualenv; the data in .payflow/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A virtualenv that was interrupted, moved or copied is made anew; a sound one is only brought up to
+# date. pip is used as it comes with Python: a hash-locked installation needs no newer one.
+$(STAMP): requirements/dev.txt
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 or newer, or name one with PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "PayFlow needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(VENV_PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || { rm -rf .venv; echo "The virtualenv cannot be made; on Debian and Ubuntu, install the package python3-venv." >&2; exit 1; }
+	@echo "Installing the locked requirements into .venv …"
+	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements/dev.txt
+	@touch $(STAMP)

@@ -1,0 +1,1 @@
+"""What the module can do, one verb per file."""

@@ -1,0 +1,9 @@
+"""The module's addresses below `/api/v1/`."""
+
+from django.urls import path
+
+from fraud.api import views
+
+urlpatterns = [
+    path("fraud/assessments/<uuid:payment_id>", views.AssessmentDetail.as_view()),
+]

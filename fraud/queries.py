@@ -1,0 +1,73 @@
+"""Reads of assessments, and the facts the rules ask for."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from fraud import conf
+from fraud.domain.rules import Rule as ConfiguredRule
+from fraud.domain.rules import RuleKind
+from fraud.models import AmountLimit, Assessment, BlockedValue, Rule
+from shared.errors import NotFound
+
+Instrument = tuple[str, str]
+"""(merchant id, token)"""
+
+
+class AssessmentNotFound(NotFound):
+    """There is no assessment of such a payment."""
+
+
+def get_assessment(*, merchant_id: UUID, payment_id: UUID) -> Assessment:
+    """The assessment of a payment. Raises: AssessmentNotFound, also for another merchant's."""
+    found = Assessment.objects.filter(payment_id=payment_id, merchant_id=merchant_id).first()
+    if found is None:
+        raise AssessmentNotFound
+    return found
+
+
+def lock_assessment(assessment_id: UUID) -> Assessment:
+    """The assessment, locked until the transaction ends. Raises: AssessmentNotFound."""
+    found = Assessment.objects.select_for_update().filter(pk=assessment_id).first()
+    if found is None:
+        raise AssessmentNotFound
+    return found
+
+
+def list_enabled_rules() -> list[ConfiguredRule]:
+    """The rules that are switched on, as the engine takes them."""
+    return [rule.configured for rule in Rule.objects.filter(is_enabled=True).order_by("name")]
+
+
+def limits_by_currency() -> dict[str, int]:
+    """The limits that operators set per currency, in minor units."""
+    return dict(AmountLimit.objects.values_list("currency", "limit_minor"))
+
+
+def blocked_among(values: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Which of these (trait, value) pairs are on the blocklist."""
+    texts = {value for _, value in values}
+    listed = set(BlockedValue.objects.filter(value__in=texts).values_list("trait", "value"))
+    return listed & set(values)
+
+
+def recent_payments(
+    instruments: Sequence[Instrument], rules: Sequence[ConfiguredRule], now: datetime
+) -> dict[Instrument, dict[int, int]]:
+    """Per instrument: window in seconds → its payments in it. Asked only if a rule needs it."""
+    windows = {int(rule.parameters["seconds"]) for rule in rules if rule.kind == RuleKind.VELOCITY}
+    if not windows:
+        return {}
+    since = now - min(conf.LONGEST_WINDOW, timedelta(seconds=max(windows)))
+    rows = Assessment.objects.filter(
+        merchant_id__in={merchant for merchant, _ in instruments},
+        instrument__in={token for _, token in instruments},
+        created_at__gte=since,
+    ).values_list("merchant_id", "instrument", "created_at")
+    counts: dict[Instrument, dict[int, int]] = defaultdict(lambda: dict.fromkeys(windows, 0))
+    for merchant_id, token, created_at in rows:
+        for seconds in windows:
+            is_within = now - created_at <= timedelta(seconds=seconds)
+            counts[str(merchant_id), token][seconds] += is_within
+    return dict(counts)

@@ -1,0 +1,1 @@
+"""Decisions about bookkeeping, in plain Python."""

@@ -1,0 +1,1 @@
+"""HTTP: registration, keys, and the authentication class that settings name."""

@@ -1,0 +1,174 @@
+"""What the module's endpoints take and give."""
+
+from datetime import datetime
+from typing import Any
+
+from rest_framework import serializers
+
+from merchants import conf
+from merchants.models import ApiKey, Merchant
+from merchants.use_cases.register_merchant import Registered
+from merchants.use_cases.rotate_api_key import Rotated
+from shared import clock
+from shared.http.fields import IdempotencyKey, StrictSerializer, Text
+
+
+class Name(Text):
+    """A name on one line."""
+
+    default_error_messages = {"not_line": "Send one line without control characters."}
+
+    def to_internal_value(self, data: Any) -> str:
+        """The name; a line break in it could add a header to an e-mail."""
+        text = super().to_internal_value(data)
+        if not text.isprintable():
+            self.fail("not_line")
+        return text
+
+
+class Email(serializers.EmailField):
+    """An e-mail address, as a JSON string."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """The address."""
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Send a string.")
+        return str(super().to_internal_value(data))
+
+
+class RegisterRequest(StrictSerializer):
+    """Body of `POST /merchants/register`."""
+
+    name = Name(max_length=200)
+    email = Email(max_length=254)
+
+
+class RotateRequest(StrictSerializer):
+    """Body of `POST /merchants/keys/rotate`."""
+
+    idempotencyKey = IdempotencyKey(required=False)
+    overlapSeconds = serializers.IntegerField(
+        required=False,
+        default=conf.DEFAULT_OVERLAP_SECONDS,
+        min_value=0,
+        max_value=conf.MAX_OVERLAP_SECONDS,
+    )
+
+    def validate_overlapSeconds(self, value: int) -> int:
+        """Refuse `"60"` and `true`: a number is a number."""
+        if type(self.initial_data.get("overlapSeconds", 0)) is not int:
+            raise serializers.ValidationError("Send a whole number of seconds.")
+        return value
+
+
+class KeyedRequest(StrictSerializer):
+    """A body that carries nothing but its idempotency key."""
+
+    idempotencyKey = IdempotencyKey(required=False)
+
+
+class RegisteredResource(serializers.Serializer[Any]):
+    """A new merchant with its key, shown once."""
+
+    merchantId = serializers.UUIDField()
+    name = serializers.CharField()
+    email = serializers.EmailField()
+    apiKey = serializers.CharField()
+    apiKeyId = serializers.UUIDField()
+    apiKeyExpiresAt = serializers.DateTimeField()
+
+
+class RotatedResource(serializers.Serializer[Any]):
+    """A new key, shown once."""
+
+    apiKey = serializers.CharField()
+    apiKeyId = serializers.UUIDField()
+    apiKeyExpiresAt = serializers.DateTimeField()
+    previousKeyExpiresAt = serializers.DateTimeField()
+
+
+class MerchantResource(serializers.Serializer[Any]):
+    """A merchant's profile."""
+
+    merchantId = serializers.UUIDField()
+    name = serializers.CharField()
+    email = serializers.EmailField()
+    minimumSignatureVersion = serializers.IntegerField()
+    createdAt = serializers.DateTimeField()
+
+
+class ApiKeyResource(serializers.Serializer[Any]):
+    """A key without its secret."""
+
+    apiKeyId = serializers.UUIDField()
+    prefix = serializers.CharField()
+    active = serializers.BooleanField()
+    createdAt = serializers.DateTimeField()
+    expiresAt = serializers.DateTimeField()
+    lastUsedAt = serializers.DateTimeField(allow_null=True)
+
+
+class ApiKeyList(serializers.Serializer[Any]):
+    """All keys of a merchant."""
+
+    data = ApiKeyResource(many=True)  # type: ignore[assignment]
+
+
+class CheckResource(serializers.Serializer[Any]):
+    """One answer of the signature check."""
+
+    part = serializers.CharField()
+    ok = serializers.BooleanField()
+    message = serializers.CharField()
+
+
+class SignatureCheckResource(serializers.Serializer[Any]):
+    """What is right and wrong about a signature."""
+
+    valid = serializers.BooleanField()
+    checks = CheckResource(many=True)
+
+
+def registered_resource(registered: Registered) -> dict[str, Any]:
+    """The answer to a registration."""
+    return {
+        "merchantId": str(registered.merchant.pk),
+        "name": registered.merchant.name,
+        "email": registered.merchant.email,
+        "apiKey": registered.plain_key,
+        "apiKeyId": str(registered.key.pk),
+        "apiKeyExpiresAt": clock.iso(registered.key.expires_at),
+    }
+
+
+def rotated_resource(rotated: Rotated) -> dict[str, Any]:
+    """The answer to a rotation."""
+    return {
+        "apiKey": rotated.plain_key,
+        "apiKeyId": str(rotated.key.pk),
+        "apiKeyExpiresAt": clock.iso(rotated.key.expires_at),
+        "previousKeyExpiresAt": clock.iso(rotated.previous_expire_at),
+    }
+
+
+def merchant_resource(merchant: Merchant) -> dict[str, Any]:
+    """A merchant's profile."""
+    return {
+        "merchantId": str(merchant.pk),
+        "name": merchant.name,
+        "email": merchant.email,
+        "minimumSignatureVersion": merchant.minimum_signature_version,
+        "createdAt": clock.iso(merchant.created_at),
+    }
+
+
+def api_key_resource(key: ApiKey, now: datetime) -> dict[str, Any]:
+    """A key without its secret."""
+    return {
+        "apiKeyId": str(key.pk),
+        "prefix": key.prefix,
+        "active": key.is_active(now),
+        "createdAt": clock.iso(key.created_at),
+        "expiresAt": clock.iso(key.expires_at),
+        "lastUsedAt": clock.iso(key.last_used_at) if key.last_used_at else None,
+    }

@@ -1,0 +1,14 @@
+"""The module's addresses below `/api/v1/`."""
+
+from django.urls import path
+
+from merchants.api import views
+
+urlpatterns = [
+    path("merchants/register", views.RegisterMerchant.as_view()),
+    path("merchants/me", views.Me.as_view()),
+    path("merchants/keys", views.Keys.as_view()),
+    path("merchants/keys/rotate", views.RotateKey.as_view()),
+    path("merchants/keys/<uuid:key_id>", views.RevokeKey.as_view()),
+    path("sandbox/signature-check", views.SignatureCheck.as_view()),
+]

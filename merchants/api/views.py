@@ -1,0 +1,140 @@
+"""One view per operation: parse, one call, respond."""
+
+from dataclasses import asdict
+from uuid import UUID
+
+from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from merchants import conf
+from merchants.api.authentication import signed_request
+from merchants.api.serializers import (
+    ApiKeyList,
+    KeyedRequest,
+    MerchantResource,
+    RegisteredResource,
+    RegisterRequest,
+    RotatedResource,
+    RotateRequest,
+    SignatureCheckResource,
+    api_key_resource,
+    merchant_resource,
+    registered_resource,
+    rotated_resource,
+)
+from merchants.queries import get_merchant, list_keys
+from merchants.use_cases.explain_signature import explain_signature
+from merchants.use_cases.register_merchant import register_merchant
+from merchants.use_cases.revoke_api_key import revoke_api_key
+from merchants.use_cases.rotate_api_key import rotate_api_key
+from shared import clock
+from shared.http.idempotency import RETENTION_OF_SECRETS, Accepted, Answer, answer_once
+from shared.http.parsing import StrictJSONParser
+from shared.http.principal import principal_of
+from shared.http.throttling import RateLimit, address_of
+
+
+class RegisterMerchant(APIView):
+    """Register a merchant; the one public endpoint, limited per address."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    @extend_schema(request=RegisterRequest, responses={201: RegisteredResource}, auth=[])
+    def post(self, request: Request) -> Response:
+        """Register; the key is shown in this answer and never again."""
+        per_hour = conf.registrations_per_hour()
+        RateLimit("register", per_hour, per_hour / 3600).take(address_of(request._request))
+        body = RegisterRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        registered = register_merchant(**body.validated_data, now=clock.now())
+        return Response(registered_resource(registered), status=201)
+
+
+class Me(APIView):
+    """The calling merchant's profile."""
+
+    @extend_schema(responses=MerchantResource)
+    def get(self, request: Request) -> Response:
+        """Show it."""
+        return Response(merchant_resource(get_merchant(principal_of(request).merchant_id)))
+
+
+class Keys(APIView):
+    """The calling merchant's keys."""
+
+    @extend_schema(responses=ApiKeyList)
+    def get(self, request: Request) -> Response:
+        """List all that were ever issued, newest first."""
+        now = clock.now()
+        keys = list_keys(principal_of(request).merchant_id)
+        return Response({"data": [api_key_resource(key, now) for key in keys]})
+
+
+class RotateKey(APIView):
+    """Change over to a new key."""
+
+    @extend_schema(request=RotateRequest, responses={201: RotatedResource})
+    def post(self, request: Request) -> Response:
+        """Issue a new key; the old ones work until the overlap ends."""
+        body = RotateRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        validated = body.validated_data
+
+        def rotate(key: str) -> Accepted:
+            rotated = rotate_api_key(
+                merchant_id=principal_of(request).merchant_id,
+                overlap_seconds=validated["overlapSeconds"],
+                now=clock.now(),
+            )
+            return Accepted(rotated.key.pk, Answer(201, rotated_resource(rotated)))
+
+        return answer_once(request, validated, rotate, retention=RETENTION_OF_SECRETS)
+
+
+class RevokeKey(APIView):
+    """End a key at once."""
+
+    @extend_schema(request=KeyedRequest, responses={204: None})
+    def delete(self, request: Request, key_id: UUID) -> Response:
+        """Revoke; the next request signed with it is refused."""
+        body = KeyedRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+
+        def revoke(key: str) -> Accepted:
+            merchant_id = principal_of(request).merchant_id
+            revoked = revoke_api_key(merchant_id=merchant_id, key_id=key_id, now=clock.now())
+            return Accepted(revoked.pk, Answer(204, None))
+
+        return answer_once(request, body.validated_data, revoke)
+
+
+class AnyBody(StrictJSONParser):
+    """Leaves the body alone: a signature is about bytes, whatever they say."""
+
+    def parse(
+        self, stream: object, media_type: object = None, parser_context: object = None
+    ) -> dict:  # type: ignore[type-arg]
+        """Nothing."""
+        return {}
+
+
+class SignatureCheck(APIView):
+    """Sandbox only: send a request here with the same headers and body to learn what is wrong."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    parser_classes = (AnyBody,)
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=SignatureCheckResource, auth=[])
+    def post(self, request: Request) -> Response:
+        """Say which part of the signature is right or wrong; never shows the right one."""
+        if not conf.is_sandbox():
+            raise Http404
+        checks = explain_signature(request=signed_request(request._request), now=clock.now())
+        valid = all(check.ok for check in checks)
+        return Response({"valid": valid, "checks": [asdict(check) for check in checks]})

@@ -1,0 +1,26 @@
+"""The module's settings."""
+
+from datetime import timedelta
+
+from django.conf import settings
+
+KEY_LIFETIME = timedelta(days=90)
+DEFAULT_OVERLAP_SECONDS = 24 * 3600
+MAX_OVERLAP_SECONDS = 30 * 24 * 3600
+LAST_USED_PRECISION = timedelta(minutes=1)
+PURGE_BATCH_SIZE = 500
+
+
+def key_prefix() -> str:
+    """What keys begin with, so that secret scanners recognise a leak and live is never test."""
+    return "pk_live_" if settings.IS_PRODUCTION else "pk_test_"
+
+
+def is_sandbox() -> bool:
+    """Whether no real money can move, so that the sandbox's helpers may answer."""
+    return not settings.IS_PRODUCTION
+
+
+def registrations_per_hour() -> int:
+    """How many merchants one address may register in an hour."""
+    return int(settings.REGISTRATIONS_PER_HOUR)

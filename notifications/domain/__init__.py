@@ -1,0 +1,1 @@
+"""Decisions about messages, in plain Python."""

@@ -1,0 +1,33 @@
+"""The module's outside work: sending messages."""
+
+from collections.abc import Sequence
+
+from notifications import conf
+from notifications.models import Message
+from notifications.use_cases.record_messages import record_exhausted, record_sent
+from notifications.use_cases.send_message import send_message
+from shared import clock
+from shared.event_bus import CELERY, intent
+
+
+def record(finished: Sequence[tuple[Message, None]]) -> None:
+    """Note that they were sent."""
+    record_sent(messages=[message for message, _ in finished], now=clock.now())
+
+
+def give_up(message: Message) -> None:
+    """Tell that it was not delivered."""
+    record_exhausted(message=message, now=clock.now())
+
+
+@intent(
+    "notifications.message",
+    rows=Message,
+    runs_in=CELERY,
+    record=record,
+    lease_seconds=conf.SEND_LEASE_SECONDS,
+    when_parked=give_up,
+)
+def run_message(message: Message) -> None:
+    """Send it."""
+    send_message(message=message)

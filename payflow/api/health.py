@@ -1,0 +1,75 @@
+"""Is the process alive, and may traffic come?"""
+
+import shutil
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views import View
+
+from shared import clock
+
+_ALIVE = "liveness Check : Im Alive"
+_MIN_FREE_BYTES = 100 * 1024 * 1024
+_UP, _DOWN = "UP", "DOWN"
+
+
+class Health(View):
+    """Alive as long as it answers; looks at nothing else."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Answer in JSON, or as plain text when asked for it."""
+        if request.headers.get("Accept", "").startswith("text/plain"):
+            return HttpResponse(_ALIVE, content_type="text/plain")
+        return JsonResponse(
+            {
+                "status": _UP,
+                "message": _ALIVE,
+                "timestamp": clock.iso(clock.now()),
+                "version": settings.VERSION,
+            }
+        )
+
+
+class Ready(View):
+    """Ready when the database answers and no migration is pending; the rest is only reported."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """200 READY or 503 NOT_READY with what was found."""
+        database = _database()
+        checks = {
+            "database": database,
+            "dispatcher": _dispatcher() if database == _UP else _DOWN,
+            "disk": _disk(),
+        }
+        is_ready = database == _UP
+        return JsonResponse(
+            {"status": "READY" if is_ready else "NOT_READY", "checks": checks},
+            status=200 if is_ready else 503,
+        )
+
+
+def _database() -> str:
+    try:
+        executor = MigrationExecutor(connection)
+        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        connection.close_if_unusable_or_obsolete()
+        return _DOWN
+    return _DOWN if pending else _UP
+
+
+def _dispatcher() -> str:
+    """Whether nothing that is due has waited for longer than any dispatcher's poll period."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM shared.publication"
+            " WHERE attempts = 0 AND due_at < now() - interval '15 seconds')"
+        )
+        (is_behind,) = cursor.fetchone()
+    return _DOWN if is_behind else _UP
+
+
+def _disk() -> str:
+    return _UP if shutil.disk_usage(settings.ROOT).free >= _MIN_FREE_BYTES else _DOWN

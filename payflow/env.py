@@ -1,0 +1,70 @@
+"""
+Typed reading of environment variables: the one place that looks at `os.environ` for settings.
+
+An empty variable counts as unset everywhere, so that `DATABASE_URL=` in an `.env` file or a compose
+file means "not configured" and never "configured to nothing".
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Reads variables by name, with defaults, and names the variable in every complaint."""
+
+    variables: Mapping[str, str]
+
+    @property
+    def is_production(self) -> bool:
+        """Whether real money may move: missing secrets then stop the start."""
+        mode = self.text("PAYFLOW_MODE", "sandbox")
+        if mode not in ("sandbox", "production"):
+            raise ImproperlyConfigured(f"PAYFLOW_MODE must be sandbox or production, not {mode!r}.")
+        return mode == "production"
+
+    def text(self, name: str, default: str = "") -> str:
+        """The variable as text, or the default when it is unset or empty."""
+        return self.variables.get(name) or default
+
+    def number(self, name: str, default: int) -> int:
+        """The variable as a whole number."""
+        value = self.text(name, str(default))
+        try:
+            return int(value)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """The variable as yes or no (1/true/yes/on, 0/false/no/off)."""
+        value = self.text(name, "yes" if default else "no").lower()
+        if value in ("1", "true", "yes", "on"):
+            return True
+        if value in ("0", "false", "no", "off"):
+            return False
+        raise ImproperlyConfigured(f"{name} must be yes or no, not {value!r}.")
+
+    def names(self, name: str, default: str = "") -> list[str]:
+        """The variable as a comma-separated list."""
+        return [part.strip() for part in self.text(name, default).split(",") if part.strip()]
+
+    def secret(self, name: str, *, sandbox_default: str) -> str:
+        """A secret: required in production, a fixed well-known value in the sandbox."""
+        value = self.text(name)
+        if not value and self.is_production:
+            raise ImproperlyConfigured(f"{name} must be set when PAYFLOW_MODE=production.")
+        return value or sandbox_default
+
+    def database(self, name: str, default: str) -> dict[str, Any]:
+        """A database URL as a Django DATABASES entry on our engine."""
+        url = self.text(name, default)
+        config: dict[str, Any] = dict(environ.Env.db_url_config(url, engine="shared.postgres"))
+        return config
+
+
+environment = Environment(os.environ)

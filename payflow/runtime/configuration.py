@@ -1,0 +1,118 @@
+"""What this start was asked to do: the variables of the person, and those of the children."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from payflow.runtime import variables
+from payflow.runtime.embedded_postgres import EmbeddedPostgres, is_free
+from payflow.runtime.errors import CannotStart
+from payflow.runtime.home import Home
+
+DEFAULT_PORT = 8000
+_HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A home, a port, and the environment that `make run` was called in."""
+
+    home: Home
+    port: int
+    given: Mapping[str, str]
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Reads `PORT`, `PAYFLOW_HOME` and the rest."""
+        return cls(Home.from_environment(), _port(), variables.without_libpq(os.environ))
+
+    # Queries -----------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """Where the web part serves."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def dispatches_in_web(self) -> bool:
+        """Whether a thread of the web process drains the event bus."""
+        return self.text("PAYFLOW_DISPATCH") == "web"
+
+    @property
+    def has_database(self) -> bool:
+        """Whether the person has named a database."""
+        return bool(self.text("DATABASE_URL"))
+
+    @property
+    def broker(self) -> str:
+        """The Celery broker that the person has named, if any."""
+        return self.text("CELERY_BROKER_URL") or self.text("REDIS_URL")
+
+    @property
+    def needs_postgres(self) -> bool:
+        """Whether the embedded server has to be database, broker or both."""
+        return not self.has_database or not self.broker
+
+    @property
+    def is_production(self) -> bool:
+        """Whether secrets must be given: generated ones would hide that they are missing."""
+        return self.text("PAYFLOW_MODE") == "production"
+
+    @property
+    def generated_secrets(self) -> dict[str, str]:
+        """The application's secrets, as far as they were not given."""
+        if self.is_production:
+            return {}
+        secrets = self.home.application_secrets()
+        return {name: value for name, value in secrets.items() if not self.text(name)}
+
+    def text(self, name: str) -> str:
+        """A variable; empty when it is unset."""
+        return variables.text(name, source=self.given)
+
+    def check_port(self) -> None:
+        """
+        Makes sure that the web part will be able to listen.
+
+        Raises:
+            CannotStart: naming the port, and how to choose another.
+
+        """
+        if not is_free(self.port):
+            raise CannotStart(
+                f"Port {self.port} of 127.0.0.1 is in use by another program. Stop that, or choose "
+                f"another port: make run PORT={self.port + 1}"
+            )
+
+    # Environments ------------------------------------------------------------------------------
+
+    def part_environment(self, postgres: EmbeddedPostgres | None) -> dict[str, str]:
+        """For parts that serve: nothing in it that only administration needs."""
+        environment = self._common_environment(postgres)
+        if not self.has_database:
+            environment.pop("DATABASE_OWNER_URL", None)
+        environment.pop("PAYFLOW_ADMIN_PASSWORD", None)
+        return environment
+
+    def administration_environment(self, postgres: EmbeddedPostgres | None) -> dict[str, str]:
+        """For migrations and the first admin: the owner's access too."""
+        environment = self._common_environment(postgres)
+        if postgres is not None and not self.has_database:
+            environment["DATABASE_OWNER_URL"] = postgres.owner_url
+        return environment
+
+    def _common_environment(self, postgres: EmbeddedPostgres | None) -> dict[str, str]:
+        environment = dict(self.given) | self.generated_secrets
+        environment |= {"PAYFLOW_HOME": str(self.home.path), "PORT": str(self.port)}
+        environment["CELERY_BROKER_URL"] = self.broker or (postgres.broker_url if postgres else "")
+        if postgres is not None and not self.has_database:
+            environment["DATABASE_URL"] = postgres.app_url
+        return environment
+
+
+def _port() -> int:
+    given = variables.text("PORT", str(DEFAULT_PORT))
+    if not given.isdigit() or not 0 < int(given) <= _HIGHEST_PORT:
+        raise CannotStart(f"PORT must be a number from 1 to {_HIGHEST_PORT}, not {given!r}.")
+    return int(given)

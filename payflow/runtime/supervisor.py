@@ -1,0 +1,215 @@
+"""
+The supervisor: starts every part of PayFlow, keeps it running, and stops it.
+
+It has one thread for decisions, this one, and one per child that only listens. Nothing is decided
+in a signal handler: it sets an event, which every wait here looks at.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+
+from payflow.runtime import variables
+from payflow.runtime.child import Child
+from payflow.runtime.configuration import Configuration
+from payflow.runtime.console import Console
+from payflow.runtime.database import NAME as POSTGRES
+from payflow.runtime.database import Database
+from payflow.runtime.errors import Cancelled, CannotStart
+from payflow.runtime.parts import Part, all_parts, manage
+from payflow.runtime.processes import wait_until
+from payflow.runtime.register import Register
+
+_STOP_SECONDS = 10
+_DEATHS_BEFORE_READY = 3
+_TICK_SECONDS = 0.1
+
+# What a step writes goes to its log, and to the screen only when it fails.
+_EVERYTHING = ("",)
+
+MIGRATE = Part("migrate", manage("migrate", "--database=owner", "--noinput"), hidden=_EVERYTHING)
+ENSURE_ADMIN = Part("admin", manage("ensure_admin"), hidden=_EVERYTHING)
+
+
+class Supervisor:
+    """One run of PayFlow, from the lock on its home to the last process ended."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        parts: Sequence[Part] | None = None,
+        steps: Sequence[Part] = (MIGRATE, ENSURE_ADMIN),
+        console: Console | None = None,
+    ) -> None:
+        self._configuration = configuration
+        self._parts = tuple(parts if parts is not None else _parts_of(configuration))
+        self._steps = tuple(steps)
+        names = tuple(part.name for part in (*self._steps, *self._parts))
+        self._console = console or Console((POSTGRES, *names))
+        self._stopping = threading.Event()
+        self._register = Register(configuration.home.children)
+        self._children: list[Child] = []
+        self._database = Database(
+            configuration,
+            console=self._console,
+            register=self._register,
+            is_cancelled=self._stopping.is_set,
+        )
+
+    def run(self) -> int:
+        """Runs until a signal asks to stop; answers the exit code."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        variables.forget_libpq()
+        try:
+            self._configuration.home.prepare()
+            with self._configuration.home.locked(self._configuration.url):
+                self._run_locked()
+        except Cancelled:
+            return 0
+        except CannotStart as error:
+            self._console.problem(str(error))
+            return 1
+        return 0
+
+    def stop(self) -> None:
+        """Asks for what Ctrl-C asks for."""
+        self._stopping.set()
+
+    # Phases ------------------------------------------------------------------------------------
+
+    def _run_locked(self) -> None:
+        self._stop_leftovers()
+        self._configuration.check_port()
+        self._register.tend()
+        try:
+            self._start()
+            self._console.block(banner(self._configuration))
+            while not self._stopping.wait(_TICK_SECONDS):
+                self._tend()
+        finally:
+            self._stop()
+
+    def _stop_leftovers(self) -> None:
+        names = self._register.stop_leftovers()
+        if names:
+            self._console.say(f"stopped what a killed start had left: {', '.join(names)}")
+
+    def _start(self) -> None:
+        self._database.start()
+        for step in self._steps:
+            self._run_step(step)
+        for part in self._parts:
+            self._check_stopping()
+            child = self._child(part, self._part_environment)
+            self._children.append(child)
+            child.start()
+        self._wait_for(self._children)
+
+    def _run_step(self, step: Part) -> None:
+        """Runs a command to its end; it must succeed."""
+        child = self._child(step, self._administration_environment)
+        try:
+            child.start()
+            while child.is_alive:
+                self._pause()
+        finally:
+            child.ask_to_stop()
+            wait_until(lambda: not child.is_alive, _STOP_SECONDS)
+            child.clear_up()
+        if child.exit_code != 0:
+            raise CannotStart(_failure(child, child.ending))
+        self._console.line(step.name, "done")
+
+    def _wait_for(self, children: Sequence[Child]) -> None:
+        while not all(child.is_ready for child in children):
+            self._pause()
+            self._tend()
+            for child in children:
+                if child.deaths >= _DEATHS_BEFORE_READY:
+                    raise CannotStart(_failure(child, child.ending))
+                if child.is_overdue:
+                    seconds = child.part.ready_within_seconds
+                    raise CannotStart(_failure(child, f"was not ready after {seconds:g} s"))
+
+    def _tend(self) -> None:
+        if self._register.tend():
+            self._console.say("the guardian had ended; started another")
+        if self._database.tend():
+            self._console.say("the database has a new port, so the parts are started again")
+            for child in self._children:
+                child.ask_to_stop()
+        for child in self._children:
+            child.tend()
+
+    def _stop(self) -> None:
+        self._console.say("stopping")
+        children = list(reversed(self._children))
+        for child in children:
+            child.ask_to_stop()
+        wait_until(lambda: not any(child.is_alive for child in children), _STOP_SECONDS)
+        for child in children:
+            if child.is_alive:
+                self._console.line(child.part.name, f"did not end in {_STOP_SECONDS} s: killed")
+            child.clear_up()
+        self._database.stop()
+        self._register.close()
+        self._console.say("stopped")
+
+    # Steps -------------------------------------------------------------------------------------
+
+    def _child(self, part: Part, environment: Callable[[], dict[str, str]]) -> Child:
+        return Child(
+            part,
+            environment=environment,
+            console=self._console,
+            register=self._register,
+            logs=self._configuration.home.logs,
+        )
+
+    def _part_environment(self) -> dict[str, str]:
+        return self._configuration.part_environment(self._database.server)
+
+    def _administration_environment(self) -> dict[str, str]:
+        return self._configuration.administration_environment(self._database.server)
+
+    def _pause(self) -> None:
+        self._stopping.wait(_TICK_SECONDS / 2)
+        self._check_stopping()
+
+    def _check_stopping(self) -> None:
+        if self._stopping.is_set():
+            raise Cancelled("Stopped while starting.")
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._stopping.set()
+
+
+def banner(configuration: Configuration) -> str:
+    """What one needs to know to use what has just been started."""
+    url, home = configuration.url, configuration.home
+    generated = configuration.generated_secrets.get("PAYFLOW_ADMIN_PASSWORD")
+    lines = {
+        "API": f"{url}/api/v1",
+        "Swagger": f"{url}/swagger-ui.html",
+        "Admin": f"{url}/admin/  user admin, password {generated or 'as you have set it'}",
+        "E-mails": str(home.mail),
+        "Logs": str(home.logs),
+        "Stop": "Ctrl-C",
+    }
+    rows = "\n".join(f"  {name:<8} {value}" for name, value in lines.items())
+    return f"\nPayFlow is running.\n{rows}\n"
+
+
+def _parts_of(configuration: Configuration) -> tuple[Part, ...]:
+    return all_parts(
+        configuration.url,
+        configuration.home.beat_schedule,
+        dispatch_in_web=configuration.dispatches_in_web,
+    )
+
+
+def _failure(child: Child, what: str) -> str:
+    last_lines = "\n".join(f"    {line}" for line in child.last_lines)
+    return f"{child.part.name} {what}. Its last lines:\n{last_lines}"

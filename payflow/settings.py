@@ -1,0 +1,194 @@
+"""
+The one settings file: every difference between environments comes from `payflow.env`.
+
+Sections follow the order in which a request meets them.
+"""
+
+from pathlib import Path
+
+from payflow import logs
+from payflow.env import environment as env
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = Path(env.text("PAYFLOW_HOME", str(ROOT / ".payflow")))
+VERSION = "0.1.0"
+
+IS_PRODUCTION = env.is_production
+DEBUG = False
+
+# Secrets ---------------------------------------------------------------------------------------
+SECRET_KEY = env.secret("PAYFLOW_SECRET_KEY", sandbox_default="sandbox-only-" + "k" * 50)
+KEY_RING = env.secret(
+    "PAYFLOW_KEY_RING",
+    sandbox_default="sandbox:c2FuZGJveC1vbmx5LXNhbmRib3gtb25seS1zYW5kYm8=",
+)
+"""`id:base64(32 bytes)[,id:base64…]`; the first key seals, all of them open."""
+
+# Modules ---------------------------------------------------------------------------------------
+MODULES = ["payments", "fraud", "ledger", "merchants", "notifications", "audit"]
+SCHEMAS = [*MODULES, "shared"]
+
+INSTALLED_APPS = [
+    "payflow.apps.PayflowConfig",
+    "payflow.apps.AdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "shared.apps.SharedConfig",
+    "payments.apps.PaymentsConfig",
+    "fraud.apps.FraudConfig",
+    "ledger.apps.LedgerConfig",
+    "merchants.apps.MerchantsConfig",
+    "notifications.apps.NotificationsConfig",
+    "audit.apps.AuditConfig",
+]
+
+# Database --------------------------------------------------------------------------------------
+# Two roles: `default` serves and may not change append-only tables; `owner` migrates. Without a
+# DATABASE_OWNER_URL both are the same role, which production should not accept.
+DATABASE_ROUTERS: list[str] = []
+_APP_URL = env.text("DATABASE_URL", "postgresql://payflow_app@127.0.0.1:5432/payflow")
+_DATABASE = {
+    "CONN_MAX_AGE": None,
+    "CONN_HEALTH_CHECKS": True,
+    "SCHEMAS": SCHEMAS,
+    "SQL_WALL": MODULES if env.flag("PAYFLOW_SQL_WALL") else [],
+    "OPTIONS": {
+        "application_name": env.text("PAYFLOW_PROCESS", "payflow"),
+        # A limit on everything: a forgotten lock or transaction must end by itself.
+        "options": (
+            "-c lock_timeout=2s -c statement_timeout=30s"
+            " -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
+        ),
+        "connect_timeout": 5,
+    },
+}
+DATABASES = {
+    "default": env.database("DATABASE_URL", _APP_URL) | _DATABASE | {"TEST": {"MIRROR": "owner"}},
+    "owner": env.database("DATABASE_OWNER_URL", _APP_URL) | _DATABASE | {"SQL_WALL": []},
+}
+APP_ROLE = DATABASES["default"]["USER"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# HTTP ------------------------------------------------------------------------------------------
+ROOT_URLCONF = "payflow.urls"
+WSGI_APPLICATION = "payflow.runtime.wsgi.application"
+ALLOWED_HOSTS = env.names("PAYFLOW_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver")
+APPEND_SLASH = False
+BODY_LIMIT_BYTES = 64 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * BODY_LIMIT_BYTES
+WEB_THREADS = env.number("PAYFLOW_WEB_THREADS", 8)
+"""Threads of one web process; at most half of them wait for a decision."""
+REGISTRATIONS_PER_HOUR = env.number("PAYFLOW_REGISTRATIONS_PER_HOUR", 100)
+"""Per address; registration is the one public door that writes."""
+
+MIDDLEWARE = [
+    "shared.http.correlation.CorrelationMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "shared.http.limits.RequestLimitsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+REST_FRAMEWORK = {
+    # Wired by dotted path: views see only `shared.http.principal.Principal`, never the module.
+    "DEFAULT_AUTHENTICATION_CLASSES": ["merchants.api.authentication.SignatureAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["shared.http.principal.IsMerchant"],
+    "DEFAULT_PARSER_CLASSES": ["shared.http.parsing.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["shared.http.rendering.Renderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "shared.http.rendering.AlwaysJSON",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "shared.http.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "PayFlow",
+    "DESCRIPTION": "Signed payments, from request to ledger.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# People ----------------------------------------------------------------------------------------
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
+SESSION_COOKIE_NAME = "payflow_session"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+if IS_PRODUCTION:
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    if env.flag("PAYFLOW_BEHIND_TLS_PROXY"):
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# Time, language, files -------------------------------------------------------------------------
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-gb"
+USE_I18N = False
+STATIC_URL = "/static/"
+# Served from the packages themselves: no collectstatic step to forget.
+WHITENOISE_USE_FINDERS = True
+
+# E-mail ----------------------------------------------------------------------------------------
+# A file per message in the sandbox; SMTP as soon as a host is named.
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_PORT = env.number("EMAIL_PORT", 25)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
+EMAIL_TIMEOUT = 10
+EMAIL_FILE_PATH = env.text("PAYFLOW_EMAIL_DIRECTORY", str(HOME / "mail"))
+EMAIL_BACKEND = env.text(
+    "EMAIL_BACKEND",
+    "django.core.mail.backends.smtp.EmailBackend"
+    if EMAIL_HOST
+    else "django.core.mail.backends.filebased.EmailBackend",
+)
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "PayFlow <no-reply@payflow.localhost>")
+
+# Background work -------------------------------------------------------------------------------
+DISPATCH = env.text("PAYFLOW_DISPATCH", "process")
+"""`process`: `manage.py dispatch` drains; `web`: a thread of every web process does."""
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
+REDIS_URL = env.text("REDIS_URL")
+
+# Logs ------------------------------------------------------------------------------------------
+LOGGING_CONFIG = None
+logs.configure(
+    level=env.text("PAYFLOW_LOG_LEVEL", "INFO"), as_json=env.text("PAYFLOW_LOG_FORMAT") == "json"
+)

@@ -1,0 +1,89 @@
+"""
+The test suite's ground: a real PostgreSQL of its own, two roles, real commits.
+
+Loaded by `pyproject.toml`. The server is started before Django reads its settings and shared by
+all xdist workers, each with a database of its own. Every test marked `django_db` commits for
+real: `TestCase` transactions would hide what happens on commit.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from payflow.runtime.embedded_postgres import EmbeddedPostgres
+
+_HOME = "PAYFLOW_TEST_HOME"
+_server: EmbeddedPostgres | None = None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests() -> Iterator[None]:
+    """Start the server and point the settings to it, before Django is set up."""
+    if _HOME not in os.environ:
+        _start_server()
+    yield
+
+
+def pytest_unconfigure() -> None:
+    """Stop the server that this process started."""
+    global _server  # noqa: PLW0603 - one server per run
+    if _server is not None:
+        _server.stop()
+        _server = None
+        shutil.rmtree(os.environ.pop(_HOME), ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let every database test commit for real, on both roles."""
+    for item in items:
+        if item.get_closest_marker("django_db"):
+            item.add_marker(
+                pytest.mark.django_db(transaction=True, databases=["default", "owner"]),
+                append=False,
+            )
+            item.fixturenames[:0] = ["truncatable_tables", "seeded_rules"]  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def truncatable_tables(django_db_setup: None, django_db_blocker: object) -> None:
+    """Let the flush between tests empty append-only tables, as only their owner can."""
+    from django.db import connections
+
+    from shared.postgres.operations import disable_truncate_triggers
+
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        disable_truncate_triggers(connections["owner"])
+
+
+@pytest.fixture
+def seeded_rules(transactional_db: None) -> None:
+    """The fraud rules of a fresh installation, which the flush took away."""
+    from django.apps import apps
+    from django.db import connections
+
+    if not apps.get_model("fraud", "Rule").objects.exists():
+        seed = import_module("fraud.migrations.0002_rules").seed
+        seed(apps, SimpleNamespace(connection=connections["default"]))
+
+
+def _start_server() -> None:
+    global _server  # noqa: PLW0603 - one server per run
+    home = Path(tempfile.mkdtemp(prefix="payflow-test-"))
+    _server = EmbeddedPostgres(home, durable=False).start()
+    os.environ |= {
+        _HOME: str(home),
+        "PAYFLOW_HOME": str(home),
+        "DATABASE_URL": _server.app_url,
+        "DATABASE_OWNER_URL": _server.owner_url,
+        "PAYFLOW_SQL_WALL": "yes",
+        "PAYFLOW_LOG_LEVEL": "WARNING",
+        "DJANGO_SETTINGS_MODULE": "payflow.settings",
+    }
+    for name in ("CELERY_BROKER_URL", "EMAIL_HOST", "PAYFLOW_MODE", "PAYFLOW_DISPATCH"):
+        os.environ.pop(name, None)

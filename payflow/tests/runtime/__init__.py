@@ -1,0 +1,1 @@
+"""Tests of what starts PayFlow: real servers, real processes, real kills."""

@@ -1,0 +1,47 @@
+"""
+A supervisor of stand-in parts, for tests to start, kill and watch.
+
+    python -m payflow.tests.runtime.stand_in [broken]
+
+Database and broker are taken as given, so no PostgreSQL is started unless the test wants one.
+"""
+
+import sys
+
+from payflow.runtime.configuration import Configuration
+from payflow.runtime.parts import Part
+from payflow.runtime.supervisor import Supervisor
+
+# Answers 200 to everything, as the web part does to its health check.
+WEB = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+    def log_message(self, *arguments): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
+print("serving", flush=True)
+server.serve_forever()
+"""
+WORKER = "import os, time; print('pid', os.getpid()); print('stand-in ready.'); time.sleep(60)"
+STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf'); time.sleep(60)"
+BROKEN = "import sys; print('no such thing'); sys.exit(3)"
+
+
+def parts(url: str, kind: str) -> list[Part]:
+    """Two parts that work, and one of the wanted kind."""
+    web = Part("web", (sys.executable, "-c", WEB), ready_url=f"{url}/api/v1/health")
+    worker = Part("worker", (sys.executable, "-c", WORKER), ready_line="ready.")
+    others = {
+        "broken": [Part("broken", (sys.executable, "-c", BROKEN), ready_line="never")],
+        "stubborn": [Part("stubborn", (sys.executable, "-c", STUBBORN), ready_line="deaf")],
+        "slow": [Part("slow", worker.command, ready_line="never", ready_within_seconds=1)],
+    }
+    return [web, worker, *others.get(kind, [])]
+
+
+if __name__ == "__main__":
+    configuration = Configuration.from_environment()
+    step = Part("step", (sys.executable, "-c", "print('a step')"), hidden=("",))
+    kind = sys.argv[1] if len(sys.argv) > 1 else ""
+    sys.exit(Supervisor(configuration, parts=parts(configuration.url, kind), steps=[step]).run())

@@ -1,0 +1,32 @@
+"""Every address of the platform; the only file that imports the modules' `api.urls`."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+
+from payflow.api import composed, health
+
+api: list[URLPattern | URLResolver] = [
+    path("health", health.Health.as_view()),
+    path("health/ready", health.Ready.as_view()),
+    path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
+    path("", include("merchants.api.urls")),
+    path("", include("payments.api.urls")),
+    path("", include("fraud.api.urls")),
+    path("", include("ledger.api.urls")),
+    path("", include("audit.api.urls")),
+    path("payments/<uuid:payment_id>", composed.PaymentDetail.as_view()),
+    path("payments/<uuid:payment_id>/events", composed.PaymentEvents.as_view()),
+    path("ledger/balances", composed.Balances.as_view()),
+]
+
+urlpatterns = [
+    path("api/v1/", include(api)),
+    path("swagger-ui.html", SpectacularSwaggerSplitView.as_view(url_name="openapi")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "shared.http.problems.bad_request"
+handler403 = "shared.http.problems.forbidden"
+handler404 = "shared.http.problems.not_found"
+handler500 = "shared.http.problems.server_error"

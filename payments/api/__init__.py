@@ -1,0 +1,1 @@
+"""HTTP: taking payments and reading them."""

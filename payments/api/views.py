@@ -1,0 +1,113 @@
+"""One view per operation: parse, one call, respond."""
+
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from payments import conf
+from payments.api.serializers import (
+    PaymentList,
+    PaymentRequest,
+    PaymentResource,
+    payment_resource,
+    terms_of,
+)
+from payments.domain.lifecycle import PaymentStatus
+from payments.models import Payment
+from payments.queries import get_payment, list_payments
+from payments.use_cases.initiate_payment import initiate_payment
+from shared import clock, correlation
+from shared.http.idempotency import Accepted, Answer, answer_once
+from shared.http.pagination import InvalidQuery, Page
+from shared.http.principal import principal_of
+from shared.http.waiting import preferred_wait_seconds, wait_for
+
+_PREFER = OpenApiParameter("Prefer", str, "header", description="`wait=N`, 1–30 seconds")
+
+
+def _take_payment(request: Request, *, implied_wait_seconds: int) -> Response:
+    body = PaymentRequest(data=request.data)
+    body.is_valid(raise_exception=True)
+    principal, validated = principal_of(request), body.validated_data
+    wait_seconds = preferred_wait_seconds(request, default=implied_wait_seconds)
+
+    def initiate(key: str) -> Accepted:
+        terms = terms_of(validated, principal, key)
+        payment = initiate_payment(terms=terms, now=clock.now())
+        correlation.adopt(str(payment.correlation_id))
+        return Accepted(payment.pk, None if wait_seconds else _answer(payment))
+
+    def decided(payment_id: UUID) -> Answer:
+        payment = wait_for(
+            lambda: get_payment(merchant_id=principal.merchant_id, payment_id=payment_id),
+            lambda seen: seen.is_decided or seen.awaits_review,
+            wait_seconds,
+        )
+        return _answer(payment)
+
+    return answer_once(request, validated, initiate, finish=decided)
+
+
+def _answer(payment: Payment) -> Answer:
+    return Answer(
+        201 if payment.is_decided else 202,
+        payment_resource(payment),
+        {
+            "Location": f"/api/v1/payments/{payment.pk}",
+            "X-Correlation-ID": str(payment.correlation_id),
+        },
+    )
+
+
+class Payments(APIView):
+    """Taking payments, and listing them."""
+
+    @extend_schema(
+        request=PaymentRequest,
+        responses={201: PaymentResource, 202: PaymentResource},
+        parameters=[_PREFER],
+    )
+    def post(self, request: Request) -> Response:
+        """Take a payment: 202 PENDING at once, or its decision when asked to wait."""
+        return _take_payment(request, implied_wait_seconds=0)
+
+    @extend_schema(
+        responses=PaymentList,
+        parameters=[
+            OpenApiParameter("status", str, enum=[status.value for status in PaymentStatus]),
+            OpenApiParameter("createdFrom", str),
+            OpenApiParameter("createdTo", str),
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("limit", int),
+        ],
+    )
+    def get(self, request: Request) -> Response:
+        """List the merchant's payments, newest first."""
+        page = Page.of(request, also=["status"])
+        payments = list_payments(
+            merchant_id=principal_of(request).merchant_id,
+            status=_status(request.query_params.get("status")),
+        )
+        return Response(page.of_rows(payments, key=("created_at", "id"), shown=payment_resource))
+
+
+class AuthorisePayment(APIView):
+    """The same as `POST /payments` with an implied `Prefer: wait=10`."""
+
+    @extend_schema(
+        request=PaymentRequest,
+        responses={201: PaymentResource, 202: PaymentResource},
+        parameters=[_PREFER],
+    )
+    def post(self, request: Request) -> Response:
+        """Take a payment and wait for its decision."""
+        return _take_payment(request, implied_wait_seconds=conf.IMPLIED_WAIT_SECONDS)
+
+
+def _status(text: str | None) -> str | None:
+    if text is not None and text not in PaymentStatus.__members__:
+        raise InvalidQuery("status is one of " + ", ".join(PaymentStatus) + ".")
+    return text

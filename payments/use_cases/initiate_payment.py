@@ -1,0 +1,66 @@
+"""Accepting a payment."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from payments.models import Payment
+from shared import db
+from shared.errors import Conflict
+from shared.event_bus import publish
+from shared.events.payments import PaymentTransactionInitiated
+
+
+class IdempotencyKeyExpired(Conflict):
+    """
+    This idempotency key made a payment long ago, and its answer is no longer kept.
+
+    Look the payment up, or use a new key for a new payment.
+    """
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a merchant asks for. `amount_minor` in minor units of `currency`."""
+
+    merchant_id: UUID
+    merchant_name: str
+    merchant_email: str
+    payee_account_id: UUID
+    idempotency_key: str
+    amount_minor: int
+    currency: str
+    method_type: str
+    method_token: str
+    description: str
+    metadata: dict[str, Any]
+
+
+def initiate_payment(*, terms: Terms, now: datetime) -> Payment:
+    """
+    Accept a payment as PENDING and publish Payment.Transaction.Initiated.
+
+    Raises:
+        IdempotencyKeyExpired: the merchant used this key for a payment before.
+
+    """
+    try:
+        with transaction.atomic():
+            payment = Payment.initiate(now=now, **vars(terms))
+            publish(_initiated(payment, now))
+    except IntegrityError as error:
+        if db.violated_constraint(error) == "uq_payment_idempotency_key":
+            raise IdempotencyKeyExpired from None
+        raise
+    return payment
+
+
+def _initiated(payment: Payment, now: datetime) -> PaymentTransactionInitiated:
+    return PaymentTransactionInitiated(
+        **payment.facts(now),
+        payment_method_type=payment.method_type,
+        payment_method_token=payment.method_token,
+    )

@@ -1,0 +1,149 @@
+"""
+The one retry mechanism: claim with a lease, finish behind the fence, fail with backoff, park.
+
+It serves publications and every module's intents, because both are `Outstanding` rows.
+
+# Note [Count and fence]
+
+A claim is one small transaction: attempts + 1, and `due_at` moved ahead by the lease. Because it
+commits before the work starts, work that kills its process is counted. Finishing begins with
+taking the claimed rows away (deleting publications, clearing `due_at` of intents) where `attempts`
+is still what the claim wrote; rows that another worker has claimed since are dropped. The row
+locks are held to the end, so nobody claims a row whose finish is under way.
+
+A lost claim costs nothing but time, so the claim does not wait for the disk
+(`synchronous_commit` off for that transaction alone). What it must survive is a dead worker, and
+that it does; the finish always waits for the disk.
+"""
+
+import random
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import structlog
+from django.db import connection, transaction
+
+from shared import db
+from shared.models import Outstanding
+
+log = structlog.get_logger(__name__)
+
+Item = TypeVar("Item")
+
+FAILURES_UNTIL_PARKED = 5
+CLAIMS_UNTIL_PARKED = 25
+NOT_DURABLE = "set_config('synchronous_commit', 'off', true)"
+
+
+@dataclass(frozen=True)
+class Claim(Generic[Item]):
+    """A row this worker holds until its lease ends, and what it stands for."""
+
+    row_id: Any
+    attempts: int
+    item: Item
+
+
+def settle(
+    claims: Sequence[Claim[Item]],
+    *,
+    finish: Callable[[Sequence[Claim[Item]]], None],
+    fail: Callable[[Claim[Item], Exception], None],
+) -> None:
+    """
+    Finish a batch in one transaction; if it raises, each claim in its own.
+
+    `finish` takes the claims behind the fence and does the work. Only an exception of a claim on
+    its own is a failure, handed to `fail`. Trouble of the database is nobody's failure: those rows
+    are due again when their lease ends.
+    """
+    try:
+        with transaction.atomic(durable=True):
+            finish(claims)
+    except Exception as error:  # noqa: BLE001 - whatever a listener raises is its failure
+        connection.close_if_unusable_or_obsolete()
+        if db.is_transient(error):
+            log.warning("left until due again", rows=len(claims), reason=str(error).strip())
+        elif len(claims) == 1:
+            fail(claims[0], error)
+        else:
+            for claim in claims:
+                settle([claim], finish=finish, fail=fail)
+
+
+def mark_done(rows: type[Outstanding], claims: Sequence[Claim[Item]]) -> set[object]:
+    """Clear `due_at` of the claimed rows that are still ours; returns their ids."""
+    return _behind_fence(
+        f"UPDATE {rows._meta.db_table} AS row SET due_at = NULL, last_error = ''", claims
+    )
+
+
+def remove(rows: type[Outstanding], claims: Sequence[Claim[Item]]) -> set[object]:
+    """Delete the claimed rows that are still ours; returns their ids."""
+    return _behind_fence(f"DELETE FROM {rows._meta.db_table} AS row", claims)
+
+
+def record_failure(
+    rows: type[Outstanding],
+    claim: Claim[Item],
+    error: Exception,
+    *,
+    when_parked: Callable[[], None] | None = None,
+) -> None:
+    """Count a failure and make the row due after 2^n seconds with jitter, or park it."""
+    table = rows._meta.db_table
+    report = "".join(traceback.format_exception(error))[-8000:].replace("\0", "\\0")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET failures = failures + 1, last_error = %s,"
+            " due_at = CASE WHEN failures + 1 < %s"
+            "  THEN clock_timestamp() + make_interval(secs => (2 ^ (failures + 1)) * %s) END,"
+            " parked_at = CASE WHEN failures + 1 >= %s THEN clock_timestamp() END"
+            " WHERE id = %s AND attempts = %s RETURNING failures, parked_at IS NOT NULL",
+            [
+                report,
+                FAILURES_UNTIL_PARKED,
+                random.uniform(0.75, 1.25),  # noqa: S311 - jitter
+                FAILURES_UNTIL_PARKED,
+                claim.row_id,
+                claim.attempts,
+            ],
+        )
+        failures, parked = cursor.fetchone() or (0, False)
+        if parked and when_parked:
+            when_parked()
+    log.warning("failed", table=table, row=str(claim.row_id), failures=failures, parked=parked)
+
+
+def park(rows: type[Outstanding], row_ids: Sequence[object], reason: str) -> None:
+    """Put rows aside for an operator, with the reason."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {rows._meta.db_table} SET due_at = NULL, parked_at = clock_timestamp(),"
+            " last_error = %s WHERE id = ANY(%s)",
+            [reason, list(row_ids)],
+        )
+
+
+def park_endless(rows: type[Outstanding]) -> None:
+    """Park rows that were claimed again and again and never ended, such as one that kills us."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {rows._meta.db_table} SET due_at = NULL, parked_at = clock_timestamp(),"
+            " last_error = %s WHERE attempts >= %s AND due_at <= clock_timestamp()",
+            [f"claimed {CLAIMS_UNTIL_PARKED} times without an end", CLAIMS_UNTIL_PARKED],
+        )
+
+
+def _behind_fence(statement: str, claims: Sequence[Claim[Item]]) -> set[object]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"{statement}"
+            f" {'USING' if statement.startswith('DELETE') else 'FROM'}"
+            " unnest(%s, %s::smallint[]) AS claim (id, attempts)"
+            " WHERE row.id = claim.id AND row.attempts = claim.attempts RETURNING row.id",
+            [[claim.row_id for claim in claims], [claim.attempts for claim in claims]],
+        )
+        return {row_id for (row_id,) in cursor.fetchall()}

@@ -1,0 +1,102 @@
+"""Performing outside work: claiming intent rows, running them outside transactions, recording."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+
+from shared import db
+from shared.correlation import working_on
+from shared.event_bus import _outstanding
+from shared.event_bus._outstanding import Claim
+from shared.event_bus._registry import Intent
+from shared.models import Outstanding
+
+_CLAIM = f"""
+WITH due AS (
+    SELECT id FROM {{table}} WHERE due_at <= now() ORDER BY due_at LIMIT %s
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE {{table}} AS row
+    SET attempts = row.attempts + 1, due_at = now() + make_interval(secs => %s)
+    FROM due WHERE row.id = due.id
+    RETURNING row.*
+)
+SELECT claimed.*, {_outstanding.NOT_DURABLE} FROM claimed ORDER BY created_at
+"""
+
+
+class OutsideWorkInsideTransaction(Exception):
+    """
+    Outside work was about to run inside a transaction.
+
+    A call that hangs would hold locks and a connection, and a crash would forget that it was made.
+    """
+
+
+def claim(entry: Intent, limit: int) -> list[Claim[Outstanding]]:
+    """Claim up to `limit` due rows of an intent for `entry.lease_seconds`."""
+    statement = _CLAIM.format(table=entry.rows._meta.db_table)
+    rows = entry.rows._default_manager.raw(statement, [limit, entry.lease_seconds])
+    return [Claim(row.pk, row.attempts, row) for row in rows]
+
+
+def run(entry: Intent, claimed: Claim[Outstanding]) -> Claim[tuple[Any, Any]]:
+    """Do the outside work of one row; an exception becomes its outcome."""
+    if db.in_transaction():
+        raise OutsideWorkInsideTransaction
+    row = claimed.item
+    with working_on(str(row.correlation_id)):
+        try:
+            outcome = entry.run(row)
+        except Exception as error:  # noqa: BLE001 - whatever it raises is the row's failure
+            outcome = Raised(error)
+    return Claim(claimed.row_id, claimed.attempts, (row, outcome))
+
+
+def record(entry: Intent, finished: Sequence[Claim[tuple[Any, Any]]]) -> None:
+    """Record finished rows in one transaction; count those that raised as failures."""
+    done = [claim for claim in finished if not isinstance(claim.item[1], Raised)]
+    if done:
+        _outstanding.settle(
+            done,
+            finish=lambda batch: _finish(entry, batch),
+            fail=lambda claim, error: _fail(entry, claim, error),
+        )
+    for claim in finished:
+        if isinstance(claim.item[1], Raised):
+            _fail(entry, claim, claim.item[1].error)
+
+
+def perform(entry: Intent, limit: int) -> int:
+    """Claim, run one after the other, and record; returns how many rows were claimed."""
+    claims = claim(entry, limit)
+    if claims:
+        record(entry, [run(entry, claimed) for claimed in claims])
+    return len(claims)
+
+
+class Raised:
+    """The outcome of a row whose run raised."""
+
+    def __init__(self, error: Exception) -> None:
+        """Keep the error with its traceback."""
+        self.error = error
+
+
+def _finish(entry: Intent, claims: Sequence[Claim[tuple[Any, Any]]]) -> None:
+    ours = _outstanding.mark_done(entry.rows, claims)
+    pairs = [claim.item for claim in claims if claim.row_id in ours]
+    if pairs:
+        entry.record(pairs)
+
+
+def _fail(entry: Intent, claim: Claim[tuple[Any, Any]], error: Exception) -> None:
+    when_parked = entry.when_parked
+    with transaction.atomic():
+        _outstanding.record_failure(
+            entry.rows,
+            claim,
+            error,
+            when_parked=(lambda: when_parked(claim.item[0])) if when_parked else None,
+        )

@@ -1,0 +1,139 @@
+"""Who listens to what, and which rows of outside work exist: filled while Django starts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from shared.events import catalogue
+from shared.events.base import DomainEvent
+from shared.models import Outstanding
+
+Batch = Callable[..., None]
+ListenerFunction = TypeVar("ListenerFunction", bound=Batch)
+Row = TypeVar("Row", bound=Outstanding)
+Outcome = TypeVar("Outcome")
+
+
+class Runner(StrEnum):
+    """Who runs an intent's rows."""
+
+    DISPATCHER = "dispatcher"
+    CELERY = "celery"
+
+
+DISPATCHER, CELERY = Runner.DISPATCHER, Runner.CELERY
+
+
+class AlreadyRegistered(Exception):
+    """Two listeners or intents claim one id; ids are stored, so each must be unique for ever."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A registered listener: its stored id, what it takes, and its function."""
+
+    id: str
+    events: tuple[type[DomainEvent], ...]
+    function: Batch
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A registered kind of outside work: its rows, how one is run and how outcomes are recorded."""
+
+    id: str
+    rows: type[Outstanding]
+    runs_in: Runner
+    run: Callable[[Any], Any]
+    record: Callable[[Sequence[tuple[Any, Any]]], None]
+    lease_seconds: int
+    when_parked: Callable[[Any], None] | None = field(default=None)
+
+
+listeners: dict[str, Listener] = {}
+intents: dict[str, Intent] = {}
+
+
+def listener(listener_id: str) -> Callable[[ListenerFunction], ListenerFunction]:
+    """
+    Register a function that takes a batch of events: `Sequence[Event]` or `Sequence[A | B]`.
+
+    The id is stored with every publication and never derived from the function's name.
+
+    What the machinery guarantees:
+    - The function runs after the publisher's commit, in its own transaction. Its effect, the
+      events it publishes and the end of its publications commit together: the effect happens
+      exactly once.
+    - Events of one correlation id arrive in the order they were published; a batch holds at most
+      one event of each. Different stories run in parallel on any number of workers.
+    - A batch that raises is rolled back and run again one event at a time. An event that raises
+      alone is a failure: it waits 2^n seconds, and after 5 failures it is PARKED with its
+      traceback. Its story waits for this listener; all others flow.
+    - A dead worker, a lost connection, a deadlock is no failure: the events are due again
+      within 2 seconds.
+
+    In return the function opens no transaction and no socket, and is idempotent anyway (unique
+    keys on the event id).
+    """
+
+    def register(function: ListenerFunction) -> ListenerFunction:
+        if listener_id in listeners:
+            raise AlreadyRegistered(listener_id)
+        listeners[listener_id] = Listener(listener_id, _taken_by(function), function)
+        ids_listening_to.cache_clear()
+        return function
+
+    return register
+
+
+def intent(
+    intent_id: str,
+    *,
+    rows: type[Row],
+    runs_in: Runner,
+    record: Callable[[Sequence[tuple[Row, Outcome]]], None],
+    lease_seconds: int,
+    when_parked: Callable[[Row], None] | None = None,
+) -> Callable[[Callable[[Row], Outcome]], Callable[[Row], Outcome]]:
+    """
+    Register how a module's rows of outside work are run, and how their outcomes are recorded.
+
+    The decorated function takes one claimed row, outside any transaction, and returns an outcome;
+    it may run more than once for a row, so what it calls must be idempotent by the row's id.
+    `record` takes the finished (row, outcome) pairs in one transaction, in which the rows are done
+    unless it makes them due again. A row that raises waits 2^n seconds and is PARKED after 5
+    failures; `when_parked` then runs in the transaction that parks it. A runner that dies loses its
+    lease after `lease_seconds`, and the row is claimed again.
+    """
+
+    def register(run: Callable[[Row], Outcome]) -> Callable[[Row], Outcome]:
+        if intent_id in intents:
+            raise AlreadyRegistered(intent_id)
+        intents[intent_id] = Intent(
+            intent_id, rows, runs_in, run, record, lease_seconds, when_parked
+        )
+        return run
+
+    return register
+
+
+@lru_cache
+def ids_listening_to(event: type[DomainEvent]) -> tuple[str, ...]:
+    """The ids of the listeners that take this event."""
+    return tuple(entry.id for entry in listeners.values() if issubclass(event, entry.events))
+
+
+def listened_events(entry: Listener) -> list[type[DomainEvent]]:
+    """The contracts a listener takes, as the catalogue lists them."""
+    return [event for event in catalogue.contracts() if issubclass(event, entry.events)]
+
+
+def _taken_by(function: Batch) -> tuple[type[DomainEvent], ...]:
+    hints = get_type_hints(function)
+    hints.pop("return", None)
+    (sequence,) = hints.values()
+    (element,) = get_args(sequence)
+    return get_args(element) if isinstance(element, UnionType) else (element,)

@@ -1,0 +1,114 @@
+"""
+What an operator may do to outstanding work: put it back, or give it up, always with a reason.
+
+Each action publishes `Operator.Action.Taken` in its own transaction, so that it is audited with
+its effect or not at all.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from shared import clock
+from shared.errors import Conflict, Invalid
+from shared.event_bus._publish import publish
+from shared.events.operators import OperatorActionTaken
+from shared.identifiers import new_id
+from shared.models import Outstanding, Publication
+
+
+class NotParked(Conflict):
+    """Only parked work can be retried or skipped; this is still being tried."""
+
+
+class ReasonRequired(Invalid):
+    """An operator's action needs a reason."""
+
+
+def retry(
+    rows: type[Outstanding], row_ids: Sequence[object], *, actor: str, reason: str, now: datetime
+) -> int:
+    """
+    Make parked rows due again with fresh attempts; returns how many.
+
+    Raises:
+        NotParked: one of the rows is not parked.
+        ReasonRequired: the reason is empty.
+
+    """
+    with transaction.atomic():
+        _change(
+            rows,
+            f"UPDATE {rows._meta.db_table} SET attempts = 0, failures = 0, parked_at = NULL,"
+            " due_at = clock_timestamp()",
+            row_ids,
+        )
+        _tell(rows, "retry", row_ids, actor=actor, reason=reason, now=now)
+    return len(row_ids)
+
+
+def skip(
+    rows: type[Outstanding], row_ids: Sequence[object], *, actor: str, reason: str, now: datetime
+) -> int:
+    """
+    Give parked rows up: the listener never sees the event, the intent is never run.
+
+    Raises:
+        NotParked: one of the rows is not parked.
+        ReasonRequired: the reason is empty.
+
+    """
+    table = rows._meta.db_table
+    change = (
+        f"DELETE FROM {table}"
+        if issubclass(rows, Publication)
+        else f"UPDATE {table} SET parked_at = NULL, due_at = NULL"
+    )
+    with transaction.atomic():
+        _change(rows, change, row_ids)
+        _tell(rows, "skip", row_ids, actor=actor, reason=reason, now=now)
+    return len(row_ids)
+
+
+def tell(*, actor: str, action: str, subject: str, reason: str, now: datetime) -> None:
+    """Publish what an operator did, in the transaction in which it was done."""
+    if not reason.strip():
+        raise ReasonRequired
+    story = str(new_id())
+    publish(
+        OperatorActionTaken(
+            correlation_id=story,
+            subject_id=story,
+            occurred_at=clock.iso(now),
+            actor=actor,
+            action=action,
+            subject=subject,
+            reason=reason.strip(),
+        )
+    )
+
+
+def _change(rows: type[Outstanding], statement: str, row_ids: Sequence[object]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{statement} WHERE id = ANY(%s) AND parked_at IS NOT NULL", [list(row_ids)])
+        if cursor.rowcount != len(row_ids):
+            raise NotParked
+
+
+def _tell(
+    rows: type[Outstanding],
+    verb: str,
+    row_ids: Sequence[object],
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    tell(
+        actor=actor,
+        action=f"{rows._meta.label_lower}.{verb}",
+        subject=", ".join(str(row_id) for row_id in row_ids),
+        reason=reason,
+        now=now,
+    )

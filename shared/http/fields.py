@@ -1,0 +1,144 @@
+"""Request serializers that refuse what they do not know, and the fields of the API's contract."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+
+from shared import money
+from shared.http.card_numbers import contains_card_number
+from shared.identifiers import is_canonical
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A request body: an unknown field is 400 `unknown_field`, never ignored."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse unknown fields, then validate."""
+        if isinstance(data, dict) and (unknown := data.keys() - self.fields.keys()):
+            raise serializers.ValidationError(
+                {
+                    _shown(name): [
+                        serializers.ErrorDetail("Not a field of this request.", "unknown_field")
+                    ]
+                    for name in sorted(unknown)[:10]
+                }
+            )
+        return super().to_internal_value(data)
+
+
+class Text(serializers.CharField):
+    """A JSON string, as it is: not a number, not trimmed, and no card number in it."""
+
+    default_error_messages = {
+        "not_text": "Send a string.",
+        "card": "Card numbers are not taken here.",
+    }
+
+    def __init__(self, **options: Any) -> None:
+        """Keep the text as sent, spaces included."""
+        super().__init__(trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        """The text. Refuses other JSON types and card numbers."""
+        if not isinstance(data, str):
+            self.fail("not_text")
+        if contains_card_number(data):
+            raise serializers.ValidationError(
+                self.error_messages["card"], code="card_number_refused"
+            )
+        return super().to_internal_value(data)
+
+
+class IdempotencyKey(Text):
+    """1–128 printable ASCII characters."""
+
+    default_error_messages = {"not_key": "Send 1 to 128 printable ASCII characters."}
+
+    def to_internal_value(self, data: Any) -> str:
+        """The key."""
+        if isinstance(data, str) and not (
+            data.isascii() and data.isprintable() and 1 <= len(data) <= 128
+        ):
+            self.fail("not_key")
+        return super().to_internal_value(data)
+
+
+class CanonicalUUID(serializers.UUIDField):
+    """A UUID in its canonical lower-case form of 36 characters."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        """The id."""
+        if not isinstance(data, str) or not is_canonical(data):
+            self.fail("invalid", value="")
+        return UUID(data)
+
+
+class Amount(serializers.Field[Any, Any, Any, Any]):
+    """A decimal string in major units; validated with its currency by `WithAmount`."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """The text, if it is one."""
+        if not isinstance(data, str):
+            raise serializers.ValidationError('Send a decimal string such as "250.00".')
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        """As it is."""
+        return value
+
+
+class Currency(serializers.Field[Any, Any, Any, Any]):
+    """An upper-case ISO 4217 code of circulating money."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """The code."""
+        if not isinstance(data, str) or data not in money.EXPONENTS:
+            raise serializers.ValidationError("Send an upper-case ISO 4217 code such as USD.")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        """As it is."""
+        return value
+
+
+class Metadata(serializers.Field[Any, Any, Any, Any]):
+    """At most 20 pairs of string (≤ 40) : string (≤ 500)."""
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        """The pairs."""
+        if not isinstance(data, dict) or len(data) > 20:
+            raise serializers.ValidationError("Send an object of at most 20 pairs.")
+        for key, value in data.items():
+            if not isinstance(value, str) or not 1 <= len(key) <= 40 or len(value) > 500:
+                raise serializers.ValidationError(
+                    "Keys are strings of 1 to 40 characters, values strings of at most 500."
+                )
+            if contains_card_number(key) or contains_card_number(value):
+                raise serializers.ValidationError(
+                    "Card numbers are not taken here.", code="card_number_refused"
+                )
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        """As it is."""
+        return value
+
+
+class WithAmount(StrictSerializer):
+    """A body with `amount` and `currency`; adds `amount_minor` to what was validated."""
+
+    amount = Amount(help_text='Decimal string in major units: "250.00".')
+    currency = Currency(help_text="ISO 4217, upper case.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Read the amount in its currency."""
+        try:
+            attrs["amount_minor"] = money.parse_amount(attrs["amount"], attrs["currency"])
+        except money.NotAnAmount as error:
+            raise serializers.ValidationError({"amount": [str(error)]}) from None
+        return attrs
+
+
+def _shown(name: str) -> str:
+    return name[:60] if name.isprintable() and not contains_card_number(name) else "?"

@@ -1,0 +1,256 @@
+"""
+Idempotency keys: one effect and one answer per (merchant, key), whatever is raced, lost or retried.
+
+# Note [Life of a key]
+
+One transaction holds the record and the use case, the record first: a second request with the key
+waits at its unique index until the first transaction ends. If that commits, the second one finds
+the record; if it rolls back (a refusal, a crash), the second one is the first. An answer that needs
+no wait is stored in that transaction. Otherwise whoever finishes the wait first stores its answer,
+and everybody, that one included, answers with the stored bytes.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import OperationalError, connection
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from shared import clock, crypto, db
+from shared.errors import Conflict, Invalid
+from shared.http.principal import Principal, principal_of
+from shared.http.rendering import Renderer
+
+RETENTION = timedelta(days=30)
+RETENTION_OF_SECRETS = timedelta(hours=24)
+HEADER = "HTTP_IDEMPOTENCY_KEY"
+MAX_KEY_LENGTH = 128
+_PURPOSE = "idempotent response"
+
+
+class IdempotencyKeyRequired(Invalid):
+    """Every change carries an idempotency key: put `idempotencyKey` into the body."""
+
+
+class IdempotencyKeyUnsigned(Invalid):
+    """The key stands only in a header that this signature does not cover; put it into the body."""
+
+
+class IdempotencyKeyMismatch(Invalid):
+    """The idempotency keys of header and body differ."""
+
+
+class IdempotencyKeyReused(Conflict):
+    """This idempotency key was used for another request."""
+
+
+class IdempotencyKeyInUse(Conflict):
+    """The first request with this idempotency key is still being accepted; try again."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to say: a status, a body and the headers that belong to it."""
+
+    status: int
+    body: Any
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What the use case created, and the answer if it needs no wait."""
+
+    subject_id: UUID | None
+    answer: Answer | None = None
+
+
+Work = Callable[[str], Accepted]
+Finish = Callable[[UUID], Answer]
+
+
+def answer_once(
+    request: Request,
+    validated: dict[str, Any],
+    work: Work,
+    *,
+    finish: Finish | None = None,
+    retention: timedelta = RETENTION,
+) -> Response:
+    """
+    Run `work(key)` once per key in one transaction and answer with the same bytes for ever after.
+
+    `validated` are the request's validated fields, with `idempotencyKey` if the body has one.
+    `finish(subject_id)` waits for the outcome outside the transaction; it is called when `work`
+    gave no answer, by the first request and by every repeat that finds none stored.
+
+    Raises:
+        IdempotencyKeyRequired, IdempotencyKeyUnsigned, IdempotencyKeyMismatch: see `key_of`.
+        IdempotencyKeyReused: the key was used for another request.
+        IdempotencyKeyInUse: the first request's transaction is still open after 2 seconds.
+
+    """
+    principal = principal_of(request)
+    key = key_of(request, validated, principal)
+    attempt = _Attempt(principal.merchant_id, key, _fingerprint(request, validated), retention)
+    return attempt.answer(work, finish)
+
+
+def key_of(request: Request, validated: dict[str, Any], principal: Principal) -> str:
+    """
+    The request's idempotency key: from the signed body, or from a header the signature covers.
+
+    Raises:
+        IdempotencyKeyRequired: neither has one.
+        IdempotencyKeyUnsigned: only a header has one that the signature does not cover.
+        IdempotencyKeyMismatch: both have one and they differ.
+
+    """
+    in_body, in_header = validated.get("idempotencyKey"), request.META.get(HEADER)
+    if in_header is not None and in_body is not None and in_header != in_body:
+        raise IdempotencyKeyMismatch
+    if in_body is not None:
+        return str(in_body)
+    if in_header is None:
+        raise IdempotencyKeyRequired
+    if not principal.signs_idempotency_header:
+        raise IdempotencyKeyUnsigned
+    if not (
+        in_header.isascii() and in_header.isprintable() and 1 <= len(in_header) <= MAX_KEY_LENGTH
+    ):
+        raise IdempotencyKeyRequired("An idempotency key is 1 to 128 printable ASCII characters.")
+    return str(in_header)
+
+
+def _fingerprint(request: Request, validated: dict[str, Any]) -> bytes:
+    fields = {name: value for name, value in validated.items() if name != "idempotencyKey"}
+    message = json.dumps([request.method, request.path, fields], sort_keys=True, default=str)
+    return crypto.fingerprint(message.encode(), purpose="idempotent request")
+
+
+_Stored = tuple[bytes, UUID | None, int | None, bytes | None]
+_NOTHING: _Stored = (b"", None, None, None)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    merchant_id: UUID
+    key: str
+    fingerprint: bytes
+    retention: timedelta
+
+    def answer(self, work: Work, finish: Finish | None) -> Response:
+        accepted, stored = db.run_in_transaction(lambda: self._begin(work))
+        if accepted is None:
+            return self._replay(*stored, finish=finish)
+        if accepted.answer is not None:
+            return _respond(accepted.answer)
+        assert finish is not None and accepted.subject_id is not None  # noqa: S101
+        return self._finish(accepted.subject_id, finish, is_repeat=False)
+
+    def _begin(self, work: Work) -> tuple[Accepted | None, _Stored]:
+        if not self._is_first():
+            return None, self._stored()
+        accepted = work(self.key)
+        sealed = self._seal(accepted.answer) if accepted.answer else None
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE shared.idempotency_record SET subject_id = %s, status = %s, response = %s"
+                " WHERE merchant_id = %s AND key = %s",
+                [
+                    accepted.subject_id,
+                    accepted.answer.status if accepted.answer else None,
+                    sealed,
+                    self.merchant_id,
+                    self.key,
+                ],
+            )
+        return accepted, _NOTHING
+
+    def _is_first(self) -> bool:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "INSERT INTO shared.idempotency_record"
+                    " (merchant_id, key, fingerprint, expires_at) VALUES (%s, %s, %s, %s)"
+                    " ON CONFLICT DO NOTHING RETURNING id",
+                    [self.merchant_id, self.key, self.fingerprint, clock.now() + self.retention],
+                )
+                return cursor.fetchone() is not None
+        except OperationalError as error:
+            if db.sqlstate(error) == "55P03":
+                raise IdempotencyKeyInUse from None
+            raise
+
+    def _stored(self) -> "_Stored":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT fingerprint, subject_id, status, response FROM shared.idempotency_record"
+                " WHERE merchant_id = %s AND key = %s",
+                [self.merchant_id, self.key],
+            )
+            row = cursor.fetchone()
+        if row is None:
+            raise IdempotencyKeyInUse  # purged between the two statements
+        return row  # type: ignore[no-any-return]
+
+    def _replay(
+        self,
+        fingerprint: bytes,
+        subject_id: UUID | None,
+        status: int | None,
+        response: bytes | None,
+        *,
+        finish: Finish | None,
+    ) -> Response:
+        if not crypto.same(bytes(fingerprint), self.fingerprint):
+            raise IdempotencyKeyReused
+        if response is not None and status is not None:
+            return _respond(self._unseal(status, response), is_repeat=True)
+        if finish is None or subject_id is None:
+            raise IdempotencyKeyInUse
+        return self._finish(subject_id, finish, is_repeat=True)
+
+    def _finish(self, subject_id: UUID, finish: Finish, *, is_repeat: bool) -> Response:
+        answer = finish(subject_id)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE shared.idempotency_record SET status = %s, response = %s"
+                " WHERE merchant_id = %s AND key = %s AND response IS NULL",
+                [answer.status, self._seal(answer), self.merchant_id, self.key],
+            )
+            is_ours = cursor.rowcount == 1
+        if not is_ours:
+            _, _, status, response = self._stored()
+            assert status is not None and response is not None  # noqa: S101 - written once
+            answer = self._unseal(status, response)
+        return _respond(answer, is_repeat=is_repeat)
+
+    def _seal(self, answer: Answer) -> bytes:
+        headers = json.dumps(answer.headers).encode()
+        return crypto.seal(
+            headers + b"\n" + _bytes(answer.body), purpose=_PURPOSE, bound_to=self._place
+        )
+
+    def _unseal(self, status: int, sealed: bytes) -> Answer:
+        opened = crypto.unseal(sealed, purpose=_PURPOSE, bound_to=self._place)
+        headers, _, body = opened.partition(b"\n")
+        return Answer(status, body, json.loads(headers))
+
+    @property
+    def _place(self) -> str:
+        return f"{self.merchant_id}|{self.key}"
+
+
+def _bytes(body: Any) -> bytes:
+    return b"" if body is None else Renderer().render(body)
+
+
+def _respond(answer: Answer, *, is_repeat: bool = False) -> Response:
+    headers = answer.headers | ({"Idempotent-Replayed": "true"} if is_repeat else {})
+    return Response(answer.body or None, status=answer.status, headers=headers)

@@ -1,0 +1,48 @@
+"""Rate limits: token buckets in one SQL upsert each, exact under any number of processes."""
+
+from dataclasses import dataclass
+
+from django.db import connection
+from django.http import HttpRequest
+from rest_framework.exceptions import Throttled
+
+# Runs by itself, never in a request's transaction: its row lock would be held to the commit.
+_TAKE = """
+INSERT INTO shared.rate_bucket AS bucket (bucket, tokens, refilled_at)
+VALUES (%(bucket)s, %(capacity)s - 1, clock_timestamp())
+ON CONFLICT (bucket) DO UPDATE
+SET tokens = LEAST(%(capacity)s, bucket.tokens + %(refill)s
+        * EXTRACT(EPOCH FROM clock_timestamp() - bucket.refilled_at)) - 1,
+    refilled_at = clock_timestamp()
+WHERE LEAST(%(capacity)s, bucket.tokens + %(refill)s
+        * EXTRACT(EPOCH FROM clock_timestamp() - bucket.refilled_at)) >= 1
+RETURNING tokens
+"""
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """A bucket per caller: `capacity` requests at once, refilled by `refill_per_second`."""
+
+    name: str
+    capacity: int
+    refill_per_second: float
+
+    def take(self, caller: str) -> None:
+        """Take one token. Raises: Throttled (429 with `Retry-After`) when none is left."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _TAKE,
+                {
+                    "bucket": f"{self.name}:{caller}",
+                    "capacity": self.capacity,
+                    "refill": self.refill_per_second,
+                },
+            )
+            if cursor.fetchone() is None:
+                raise Throttled(wait=1 / self.refill_per_second)
+
+
+def address_of(request: HttpRequest) -> str:
+    """The address a request came from, as the connection says: headers can be written by anyone."""
+    return str(request.META.get("REMOTE_ADDR", ""))

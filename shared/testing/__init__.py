@@ -1,0 +1,1 @@
+"""Helpers that the modules' tests import; nothing here knows a module."""
