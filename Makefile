@@ -40,7 +40,7 @@ format: $(STAMP) ## Rewrite the code in the one style
 migrations: $(STAMP) ## Write the migrations that changed models need
 	DATABASE_URL=$(NO_DATABASE) DATABASE_OWNER_URL= $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations
 
-demo: $(STAMP) ## Pay, capture and refund once against the running PayFlow
+demo: $(STAMP) ## Play one merchant's story on a PayFlow of its own, and check every answer
 	@exec $(VENV_PYTHON) manage.py demo
 
 bench: $(STAMP) ## Measure payments per second against the running PayFlow

@@ -66,6 +66,9 @@ _DATABASE = {
             " -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
         ),
         "connect_timeout": 5,
+        # Statements are planned once per connection, not once per call.
+        "server_side_binding": False,
+        "prepare_threshold": 3,
     },
 }
 DATABASES = {
@@ -91,6 +94,8 @@ MIDDLEWARE = [
     "shared.http.correlation.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # For its Content-Length: without one gunicorn answers in chunks.
+    "django.middleware.common.CommonMiddleware",
     "shared.http.limits.RequestLimitsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -119,6 +124,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["shared.http.parsing.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["shared.http.rendering.Renderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "shared.http.rendering.AlwaysJSON",
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS is 405: it would answer with docstrings
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "shared.http.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,

@@ -13,4 +13,6 @@ class SharedConfig(AppConfig):
         """Grant the serving role its rights after every migration."""
         from shared.postgres.grants import grant_after_migrate
 
-        post_migrate.connect(grant_after_migrate, dispatch_uid="shared.grant_after_migrate")
+        post_migrate.connect(
+            grant_after_migrate, sender=self, dispatch_uid="shared.grant_after_migrate"
+        )

@@ -1,7 +1,7 @@
 """
 Transactions as units that may be run again.
 
-`atomic` says where a transaction begins; `run_in_transaction` also says what happens when
+`transaction` says where one begins; `run_in_transaction` also says what happens when
 PostgreSQL asks for another try: the whole unit runs again, a bounded number of times.
 """
 
@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db.transaction import Atomic, atomic
 
 from shared.errors import Unavailable
 
@@ -27,6 +28,16 @@ class OutcomeUnknown(Unavailable):
 
     Repeat the request with the same idempotency key: it tells.
     """
+
+
+def transaction() -> Atomic:
+    """
+    One transaction for a use case: opens it, or joins the one that is open.
+
+    Joining costs nothing: there is no savepoint, so an error inside ends the whole transaction,
+    which is what the error of a use case means.
+    """
+    return atomic(savepoint=False)
 
 
 def run_in_transaction(work: Callable[[], Result]) -> Result:
@@ -56,7 +67,7 @@ def run_in_transaction(work: Callable[[], Result]) -> Result:
 def _once(work: Callable[[], Result]) -> Result:
     committing = False
     try:
-        with transaction.atomic(durable=True):
+        with atomic(durable=True):
             result = work()
             committing = True
         return result

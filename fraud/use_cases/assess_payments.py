@@ -5,15 +5,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from fraud import conf
 from fraud.domain.engine import Thresholds, assess
 from fraud.domain.rules import Facts
 from fraud.domain.rules import Rule as ConfiguredRule
 from fraud.models import Assessment
 from fraud.queries import blocked_among, limits_by_currency, list_enabled_rules, recent_payments
-from shared import clock
+from shared import clock, db
 from shared.event_bus import publish
 from shared.events.fraud import FraudAssessmentCompleted
 from shared.events.payments import PaymentTransactionInitiated
@@ -27,7 +25,7 @@ def assess_payments(*, payments: Sequence[PaymentTransactionInitiated], now: dat
 
     A payment is assessed once; one that was assessed before is left alone.
     """
-    with transaction.atomic():
+    with db.transaction():
         rules = list_enabled_rules()
         facts = _facts_of(payments, rules, now)
         assessments = Assessment.objects.record(

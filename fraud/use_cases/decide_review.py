@@ -3,12 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from fraud.domain.engine import Decision
 from fraud.models import Assessment
 from fraud.queries import lock_assessment
-from shared import clock
+from shared import clock, db
 from shared.event_bus import publish
 from shared.event_bus.operating import tell
 from shared.events.fraud import FraudReviewDecided
@@ -28,7 +26,7 @@ def decide_review(
         ReasonRequired: the reason is empty.
 
     """
-    with transaction.atomic():
+    with db.transaction():
         assessment = lock_assessment(assessment_id)
         assessment.decide_review(decision=decision, actor=actor, reason=reason, now=now)
         publish(_decided(assessment, now))

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from ledger.domain.posting_rules import EntryType, authorisation_lines
 from ledger.models import Draft, JournalEntry
-from shared import clock
+from shared import clock, db
 from shared.event_bus import publish
 from shared.events.ledger import LedgerEntryPosted
 from shared.events.payments import PaymentTransactionAuthorised
@@ -22,7 +20,7 @@ def post_authorisations(
 
     Each account is written once for the whole batch. An event posted before is left alone.
     """
-    with transaction.atomic():
+    with db.transaction():
         entries = JournalEntry.objects.post([_draft(event) for event in authorised], now=now)
         publish(*(posted(entry, now) for entry in entries))
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from merchants.domain.request_signature import SignedRequest, claims_of, is_fresh, message
 from merchants.models import ApiKey
 from merchants.queries import list_verifying_keys
+from merchants.use_cases.verify_request import plain_key_of
 from shared.identifiers import is_canonical
 
 
@@ -34,6 +35,7 @@ def explain_signature(*, request: SignedRequest, now: datetime) -> list[Check]:
         _timestamp(request, now),
         _encoding(request),
         _signature(request, keys),
+        _version(request, keys),
     ]
 
 
@@ -82,7 +84,7 @@ def _signature(request: SignedRequest, keys: list[ApiKey]) -> Check:
     claims = claims_of(request)
     if claims is None or not keys:
         return Check("signature", False, "Not compared: mend the parts above first.")
-    plain_keys = [key.reveal() for key in keys]
+    plain_keys = [plain_key_of(key) for key in keys]
     right = message(request, claims.version)
     if _any_matches(plain_keys, claims.digest, [right]):
         return Check("signature", True, "The signature is right.")
@@ -96,6 +98,13 @@ def _signature(request: SignedRequest, keys: list[ApiKey]) -> Check:
         f"Key or body differ. We received {size} body bytes whose SHA-256 begins with {begins};"
         " compare with the bytes you signed, then check that the key is this merchant's.",
     )
+
+
+def _version(request: SignedRequest, keys: list[ApiKey]) -> Check:
+    claims = claims_of(request)
+    if claims and keys and claims.version < keys[0].merchant.minimum_signature_version:
+        return Check("version", False, "The merchant is pinned to version 2: 'v2=' and its message.")
+    return Check("version", True, "No older than the merchant demands.")
 
 
 def _mistakes(request: SignedRequest) -> list[tuple[list[bytes], str]]:

@@ -3,10 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from merchants.models import Merchant
 from merchants.queries import lock_merchant
+from shared import db
 from shared.event_bus.operating import tell
 
 
@@ -14,7 +13,7 @@ def pin_signature_version(
     *, merchant_id: UUID, version: int, actor: str, reason: str, now: datetime
 ) -> Merchant:
     """Refuse weaker signatures than `version` (1 or 2) from this merchant; an operator's action."""
-    with transaction.atomic():
+    with db.transaction():
         merchant = lock_merchant(merchant_id)
         merchant.pin_signature_version(version)
         tell(

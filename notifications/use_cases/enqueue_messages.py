@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from django.db import transaction
-
 from notifications.domain.templates import TEMPLATES
 from notifications.models import Message
+from shared import db
 from shared.event_bus import wake
 from shared.events.merchants import MerchantEvent
 from shared.events.payments import PaymentEvent
@@ -13,7 +12,7 @@ from shared.events.payments import PaymentEvent
 
 def enqueue_messages(*, events: Sequence[PaymentEvent | MerchantEvent]) -> None:
     """Write one message per event, due now; an event told before is left alone."""
-    with transaction.atomic():
+    with db.transaction():
         Message.objects.enqueue([_message(event) for event in events])
         wake("notifications.message")
 

@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-
 from notifications.models import Message
-from shared import clock
+from shared import clock, db
 from shared.event_bus import publish
 from shared.events.notifications import NotificationDeliveryExhausted, NotificationMessageSent
 
 
 def record_sent(*, messages: Sequence[Message], now: datetime) -> None:
     """Note that messages were handed over and publish Notification.Message.Sent for each."""
-    with transaction.atomic():
+    with db.transaction():
         Message.objects.note_sent([message.pk for message in messages], now=now)
         publish(*(NotificationMessageSent(**_facts(message, now)) for message in messages))
 

@@ -47,7 +47,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 pytest.mark.django_db(transaction=True, databases=["default", "owner"]),
                 append=False,
             )
-            item.fixturenames[:0] = ["truncatable_tables", "seeded_rules"]  # type: ignore[attr-defined]
+            item.fixturenames[:0] = [  # type: ignore[attr-defined]
+                "truncatable_tables",
+                "unbreached_wall",
+                "seeded_rules",
+            ]
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +63,18 @@ def truncatable_tables(django_db_setup: None, django_db_blocker: object) -> None
 
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         disable_truncate_triggers(connections["owner"])
+
+
+@pytest.fixture
+def unbreached_wall() -> Iterator[None]:
+    """Fail a test in which the SQL wall was breached, also where the bus caught the exception."""
+    from shared.postgres import sql_wall  # noqa: PLC0415
+
+    sql_wall.breaches.clear()
+    yield
+    breaches, sql_wall.breaches[:] = list(sql_wall.breaches), []
+    if breaches:
+        pytest.fail(f"The SQL wall was breached: {breaches}")
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from django.db import transaction
-
 from payments.adapters.registry import DEFAULT_PROCESSOR
 from payments.models import Operation, Payment
+from shared import db
 from shared.event_bus import publish, wake
 from shared.events.fraud import FraudAssessmentCompleted, FraudReviewDecided
 from shared.events.payments import PaymentTransactionDeclined
@@ -38,7 +37,7 @@ def apply_reviews(*, reviews: Sequence[FraudReviewDecided], now: datetime) -> No
 def _apply(
     decisions: Sequence[Decision], is_awaited: Callable[[Payment], bool], now: datetime
 ) -> None:
-    with transaction.atomic():
+    with db.transaction():
         by_id = Payment.objects.locked([decision.payment_id for decision in decisions])
         by_text = {str(payment_id): payment for payment_id, payment in by_id.items()}
         awaited = [

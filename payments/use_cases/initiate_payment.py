@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from payments.models import Payment
 from shared import db
@@ -48,7 +48,7 @@ def initiate_payment(*, terms: Terms, now: datetime) -> Payment:
 
     """
     try:
-        with transaction.atomic():
+        with db.transaction():
             payment = Payment.initiate(now=now, **vars(terms))
             publish(_initiated(payment, now))
     except IntegrityError as error:

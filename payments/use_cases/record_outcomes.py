@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import transaction
-
 from payments.domain.processor import Outcome, OutcomeKind
 from payments.models import Operation, Payment
+from shared import db
 from shared.event_bus import publish, wake
 from shared.events.payments import (
     PaymentEvent,
@@ -24,7 +23,7 @@ def record_outcomes(*, finished: Sequence[tuple[Operation, Outcome]], now: datet
     unknown leaves the payment PENDING and in doubt, and the operation due for an inquiry.
     Publishes Payment.Transaction.Authorised, …Declined and …Failed.
     """
-    with transaction.atomic():
+    with db.transaction():
         payments = Payment.objects.locked([operation.payment_id for operation, _ in finished])
         for operation, outcome in finished:
             operation.conclude(outcome, now=now)

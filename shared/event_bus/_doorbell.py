@@ -100,7 +100,7 @@ def for_dispatchers() -> Ringer:
             line[0].close()
             raise
 
-    return Ringer("doorbell-notify", notify, pause_seconds=0.005)
+    return Ringer("doorbell-notify", notify, pause_seconds=0.02)
 
 
 def for_celery(send_task: Callable[[str], None]) -> Callable[[frozenset[str]], None]:

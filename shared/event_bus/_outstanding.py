@@ -95,7 +95,7 @@ def record_failure(
     """Count a failure and make the row due after 2^n seconds with jitter, or park it."""
     table = rows._meta.db_table
     report = "".join(traceback.format_exception(error))[-8000:].replace("\0", "\\0")
-    with transaction.atomic(), connection.cursor() as cursor:
+    with db.transaction(), connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {table} SET failures = failures + 1, last_error = %s,"
             " due_at = CASE WHEN failures + 1 < %s"

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import transaction
-
 from shared import db
 from shared.correlation import working_on
 from shared.event_bus import _outstanding
@@ -93,7 +91,7 @@ def _finish(entry: Intent, claims: Sequence[Claim[tuple[Any, Any]]]) -> None:
 
 def _fail(entry: Intent, claim: Claim[tuple[Any, Any]], error: Exception) -> None:
     when_parked = entry.when_parked
-    with transaction.atomic():
+    with db.transaction():
         _outstanding.record_failure(
             entry.rows,
             claim,

@@ -8,9 +8,9 @@ its effect or not at all.
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import connection
 
-from shared import clock
+from shared import clock, db
 from shared.errors import Conflict, Invalid
 from shared.event_bus._publish import publish
 from shared.events.operators import OperatorActionTaken
@@ -37,7 +37,7 @@ def retry(
         ReasonRequired: the reason is empty.
 
     """
-    with transaction.atomic():
+    with db.transaction():
         _change(
             rows,
             f"UPDATE {rows._meta.db_table} SET attempts = 0, failures = 0, parked_at = NULL,"
@@ -65,7 +65,7 @@ def skip(
         if issubclass(rows, Publication)
         else f"UPDATE {table} SET parked_at = NULL, due_at = NULL"
     )
-    with transaction.atomic():
+    with db.transaction():
         _change(rows, change, row_ids)
         _tell(rows, "skip", row_ids, actor=actor, reason=reason, now=now)
     return len(row_ids)

@@ -116,7 +116,16 @@ def _through(table: NameTable) -> Operation:
 
 def schema_cases(table: NameTable) -> dict[str, Case]:
     """All cases, on tables named by the given function."""
-    through = _through(table)
+    return {
+        **_indexes(),
+        **_uniqueness(),
+        **_rules_and_foreign_keys(),
+        **_columns(),
+        **_tables(table),
+    }
+
+
+def _indexes() -> dict[str, Case]:
     return {
         **_index_cases("index", _index("amount")),
         **_index_cases("partial index", _index("amount", condition=Q(amount__gt=5))),
@@ -137,6 +146,11 @@ def schema_cases(table: NameTable) -> dict[str, Case]:
             _alter("reference", models.CharField(max_length=9, db_index=True)),
             _alter("reference", _BASE_REFERENCE),
         ),
+    }
+
+
+def _uniqueness() -> dict[str, Case]:
+    return {
         **_on_and_off(
             "unique",
             _alter("amount", models.IntegerField(unique=True)),
@@ -176,6 +190,11 @@ def schema_cases(table: NameTable) -> dict[str, Case]:
         **_constraint_cases(
             "unique constraint, expression", _unique(Lower("reference")), stock_fails=True
         ),
+    }
+
+
+def _rules_and_foreign_keys() -> dict[str, Case]:
+    return {
         **_constraint_cases("check constraint", _POSITIVE, stock_fails=False),
         **_on_and_off(
             "foreign key column",
@@ -200,10 +219,12 @@ def schema_cases(table: NameTable) -> dict[str, Case]:
             [migrations.RenameField("child", "parent", "owner")],
             stock_fails=True,
         ),
+    }
+
+
+def _columns() -> dict[str, Case]:
+    return {
         "rename field": Case([migrations.RenameField("child", "amount", "cents")]),
-        "create table and rename its field": Case(
-            [through, migrations.RenameField("link", "child", "kid")]
-        ),
         "integer to bigint": Case([_alter("amount", models.BigIntegerField())]),
         "integer to text": Case([_alter("amount", models.TextField())]),
         "null": Case([_alter("amount", models.IntegerField(null=True))]),
@@ -239,6 +260,16 @@ def schema_cases(table: NameTable) -> dict[str, Case]:
             [_alter("id", models.BigAutoField(primary_key=True), "parent")],
             prepare=[_alter("id", models.BigIntegerField(primary_key=True), "parent")],
         ),
+        "column comment": Case([_alter("amount", models.IntegerField(db_comment="in cents"))]),
+    }
+
+
+def _tables(table: NameTable) -> dict[str, Case]:
+    through = _through(table)
+    return {
+        "create table and rename its field": Case(
+            [through, migrations.RenameField("link", "child", "kid")]
+        ),
         "rename table": Case(
             [migrations.AlterModelTable("child", table("kid"))],
             stock_fails=True,
@@ -258,7 +289,6 @@ def schema_cases(table: NameTable) -> dict[str, Case]:
             ],
         ),
         "table comment": Case([migrations.AlterModelTableComment("child", "Who's asking?")]),
-        "column comment": Case([_alter("amount", models.IntegerField(db_comment="in cents"))]),
         "many-to-many with a through table": Case(
             [
                 through,

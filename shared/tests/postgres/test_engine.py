@@ -29,7 +29,7 @@ from shared.tests.postgres.scratch import (
     unmigrate,
 )
 
-pytestmark = pytest.mark.django_db(databases=["owner"])
+with_database = pytest.mark.django_db(databases=["owner"])
 
 Stock = Callable[[], AbstractContextManager[None]]
 STOCK_ERRORS = (AssertionError, DatabaseError, ValueError)
@@ -81,6 +81,7 @@ def there_and_back(
     return [before, changed, picture(connection, schema)]
 
 
+@with_database
 class TestSchemaEditor:
     """The oracle is Django's own engine on bare names: a schema must make no difference to it."""
 
@@ -176,6 +177,7 @@ class TestSchemaEditor:
         assert query(owner, "SELECT to_regclass('public.child_idx') IS NOT NULL") == [(True,)]
 
 
+@with_database
 class TestConcurrentIndexes:
     @pytest.fixture
     def direct(self) -> Iterator[DatabaseWrapper]:
@@ -208,6 +210,7 @@ class TestConcurrentIndexes:
         assert (picture(direct) == before) is not is_stock
 
 
+@with_database
 @pytest.mark.usefixtures("sample")
 class TestIntrospection:
     def test_names_tables_as_models_do(self, owner: DatabaseWrapper) -> None:
@@ -266,6 +269,7 @@ class TestIntrospection:
             assert "Entry" not in inspect()
 
 
+@with_database
 @pytest.mark.usefixtures("sample")
 class TestFlush:
     def flush(self) -> None:
@@ -311,6 +315,7 @@ class TestFlush:
         assert query(owner, "SELECT nextval('sample.entry_id_seq')") == [(1,)]
 
 
+@with_database
 @pytest.mark.usefixtures("sample")
 class TestMigrate:
     def plan(self) -> list[object]:
@@ -351,6 +356,7 @@ class TestMigrate:
             migrate_again()
 
 
+@with_database
 @pytest.mark.usefixtures("sample")
 class TestQueries:
     def test_locks_only_the_rows_of_the_named_model(self, owner: DatabaseWrapper) -> None:

@@ -12,7 +12,7 @@ from shared.postgres.base import DatabaseWrapper
 from shared.postgres.sql_wall import SqlWall, SqlWallBreached, breaches, read
 from shared.tests.postgres.scratch import execute, query
 
-pytestmark = pytest.mark.django_db(databases=["owner"])
+with_database = pytest.mark.django_db(databases=["owner"])
 
 MODULES = frozenset({"alpha", "beta"})
 
@@ -145,6 +145,7 @@ def written(connection: DatabaseWrapper) -> list[int]:
     ]
 
 
+@with_database
 class TestOneStatement:
     def test_may_not_name_two_modules(self, walled: DatabaseWrapper) -> None:
         with pytest.raises(SqlWallBreached, match="alpha and beta"):
@@ -181,6 +182,7 @@ class TestOneStatement:
         open_space.close()
 
 
+@with_database
 class TestOneTransaction:
     def test_may_not_write_to_two_modules(self, walled: DatabaseWrapper) -> None:
         with pytest.raises(SqlWallBreached, match="alpha and beta"), transaction.atomic("walled"):
@@ -242,23 +244,21 @@ class TestOneTransaction:
         assert written(walled) == [2, 0, 0]
 
 
+@with_database
 class TestInATestCase:
     """Django's TestCase keeps a transaction open around every test; it is none of the code's."""
 
     @pytest.fixture
     def walled_owner(
-        self, walled: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch
+        self,
+        walled: DatabaseWrapper,
+        rolled_back: DatabaseWrapper,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> Iterator[DatabaseWrapper]:
-        connection = connections["owner"]
-        assert isinstance(connection, DatabaseWrapper)
-        assert connection.in_atomic_block
         wall = SqlWall(MODULES)
-        monkeypatch.setattr(connection, "sql_wall", wall)
-        with connection.execute_wrapper(wall):
-            yield connection
-        # Let go of the tables, so that `walled` can drop them.
-        transaction.set_rollback(True, using="owner")
-        connection.connection.rollback()
+        monkeypatch.setattr(rolled_back, "sql_wall", wall)
+        with rolled_back.execute_wrapper(wall):
+            yield rolled_back
 
     def test_two_transactions_may_write_to_a_module_each(
         self, walled_owner: DatabaseWrapper
@@ -287,6 +287,7 @@ class TestInATestCase:
             execute(walled_owner, INTO_BETA)
 
 
+@with_database
 @pytest.mark.usefixtures("walled")
 class TestEveryConnection:
     def run_in_a_thread(self, work: Callable[[], None]) -> BaseException | None:
@@ -334,6 +335,7 @@ class TestEveryConnection:
         assert breaches == [breach.value]
 
 
+@with_database
 class TestFlush:
     STATEMENTS = ('TRUNCATE "alpha"."thing", "beta"."thing";',)
 

@@ -1,0 +1,169 @@
+"""`python -m payflow.runtime.bench`, what `make bench` runs."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from payflow.runtime.bench import cpu, floor, load, platform
+from payflow.runtime.embedded_postgres import EmbeddedPostgres
+from payflow.runtime.postgres_binaries import find_binaries
+
+_PAYMENTS = int(os.environ.get("BENCH_PAYMENTS", "2000"))
+_FLOOR_SECONDS = int(os.environ.get("BENCH_FLOOR_SECONDS", "5"))
+_CONNECTIONS = 16
+_FLOOR_DATABASE = "payflow_floor"
+
+_OUTSTANDING = """
+SELECT (SELECT count(*) FROM shared.publication)
+     + (SELECT count(*) FROM payments.operation WHERE due_at IS NOT NULL)
+     + (SELECT count(*) FROM notifications.message WHERE due_at IS NOT NULL)
+"""
+
+
+@dataclass
+class Figures:
+    """What was measured, in payments per second and milliseconds."""
+
+    floor: dict[int, float]
+    over_http: float
+    drain: float
+    busy: load.Measured
+    relaxed: load.Measured
+    cpu_over_http: Counter[str]
+    cpu_of_drain: Counter[str]
+
+
+def main() -> None:
+    """Measure, and print a table with the ratios."""
+    with tempfile.TemporaryDirectory(prefix="payflow-bench-") as directory:
+        home = Path(directory)
+        with EmbeddedPostgres(home / "postgres") as server:
+            _say(_measure(home, server))
+
+
+def _measure(home: Path, server: EmbeddedPostgres) -> Figures:
+    _migrate(server.app_url, server.owner_url)
+    floors = _floor(home, server)
+    port = platform.free_port()
+    with platform.running(home, server, port):
+        merchant_id, api_key = platform.register(port)
+        _warm_up(merchant_id, api_key, port, server)
+        requests = load.signed_payments(merchant_id, api_key, _PAYMENTS, tag="busy")
+        cpu_before = cpu.seconds_by_part(home, server.pid)
+        started = time.perf_counter()
+        busy = load.send(requests, port=port, connections=_CONNECTIONS)
+        _wait_until_drained(server)
+        over_http = _PAYMENTS / (time.perf_counter() - started)
+        cpu_over_http = cpu.seconds_by_part(home, server.pid) - cpu_before
+        half = load.signed_payments(merchant_id, api_key, _PAYMENTS // 2, tag="relaxed")
+        relaxed = load.send(half, port=port, connections=_CONNECTIONS, per_second=over_http / 2)
+        _wait_until_drained(server)
+    drain, cpu_of_drain = _drain(home, server, port)
+    for clients, rate in _floor(home, server).items():
+        floors[clients] = max(rate, floors[clients])
+    return Figures(floors, over_http, drain, busy, relaxed, cpu_over_http, cpu_of_drain)
+
+
+def _floor(home: Path, server: EmbeddedPostgres) -> dict[int, float]:
+    app_url = server.app_url.rpartition("/")[0] + f"/{_FLOOR_DATABASE}"
+    owner_url = server.owner_url.rpartition("/")[0] + f"/{_FLOOR_DATABASE}"
+    with psycopg.connect(server.owner_url, autocommit=True) as owner:
+        owner.execute(f"DROP DATABASE IF EXISTS {_FLOOR_DATABASE}")
+        owner.execute(f"CREATE DATABASE {_FLOOR_DATABASE}")
+    _migrate(app_url, owner_url)
+    with psycopg.connect(app_url, autocommit=True) as app:
+        app.execute(floor.OPEN_ACCOUNTS)
+    binaries, script = find_binaries(), home / "floor.sql"
+    return {
+        clients: floor.payments_per_second(
+            binaries, app_url, script, clients=clients, seconds=_FLOOR_SECONDS
+        )
+        for clients in floor.CLIENTS
+    }
+
+
+def _migrate(app_url: str, owner_url: str) -> None:
+    environment = os.environ | {
+        "DATABASE_URL": app_url,
+        "DATABASE_OWNER_URL": owner_url,
+        "PAYFLOW_LOG_LEVEL": "WARNING",
+    }
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--database=owner", "-v0"],
+        env=environment,
+        check=True,
+    )
+
+
+def _warm_up(merchant_id: str, api_key: str, port: int, server: EmbeddedPostgres) -> None:
+    requests = load.signed_payments(merchant_id, api_key, 200, tag="warm")
+    load.send(requests, port=port, connections=_CONNECTIONS)
+    _wait_until_drained(server)
+
+
+def _drain(home: Path, server: EmbeddedPostgres, port: int) -> tuple[float, Counter[str]]:
+    """Write a backlog while nobody drains, start the platform, and time it from its first step."""
+    with psycopg.connect(server.app_url, autocommit=True) as app:
+        _write_backlog(server)
+        (backlog,) = app.execute(_OUTSTANDING).fetchone() or (0,)
+        with platform.running(home, server, port):
+            while app.execute(_OUTSTANDING).fetchone() == (backlog,):
+                time.sleep(0.005)
+            cpu_before, started = cpu.seconds_by_part(home, server.pid), time.perf_counter()
+            _wait_until_drained(server)
+            rate = _PAYMENTS / (time.perf_counter() - started)
+            return rate, cpu.seconds_by_part(home, server.pid) - cpu_before
+
+
+def _write_backlog(server: EmbeddedPostgres) -> None:
+    environment = os.environ | {"DATABASE_URL": server.app_url, "PAYFLOW_LOG_LEVEL": "WARNING"}
+    command = [sys.executable, "-m", "payflow.runtime.bench.backlog", str(_PAYMENTS)]
+    subprocess.run(command, env=environment, check=True)
+
+
+def _wait_until_drained(server: EmbeddedPostgres) -> None:
+    deadline = time.monotonic() + 300
+    with psycopg.connect(server.app_url, autocommit=True) as app:
+        while app.execute(_OUTSTANDING).fetchone() != (0,):
+            if time.monotonic() > deadline:
+                raise RuntimeError("The platform did not drain within five minutes.")
+            time.sleep(0.02)
+
+
+def _say(figures: Figures) -> None:
+    best = max(figures.floor, key=lambda clients: figures.floor[clients])
+    rate = figures.floor[best]
+    for clients, floor_rate in figures.floor.items():
+        _row(f"    floor, {clients:>2} clients", f"{floor_rate:8.0f} payments/s")
+    _row("(a) floor, PostgreSQL alone", f"{rate:8.0f} payments/s", "1.00")
+    _row("(b) HTTP to the last event", f"{figures.over_http:8.0f} payments/s", _ratio(figures.over_http, rate))
+    _row(f"(c) drain of {_PAYMENTS}", f"{figures.drain:8.0f} payments/s", _ratio(figures.drain, rate))
+    for name, measured in (("full", figures.busy), ("half", figures.relaxed)):
+        _row(
+            f"(d) POST /payments at {name} rate",
+            f"p50 {measured.percentile_ms(0.50):.0f} ms, p99 {measured.percentile_ms(0.99):.0f} ms"
+            f"  {measured.statuses}",
+        )
+    for name, spent in (("(b)", figures.cpu_over_http), ("(c)", figures.cpu_of_drain)):
+        parts = ", ".join(f"{p} {s / _PAYMENTS * 1000:.2f}" for p, s in spent.most_common())
+        _row(f"    CPU ms per payment in {name}", f"{spent.total() / _PAYMENTS * 1000:.2f} = {parts}")
+
+
+def _ratio(rate: float, of: float) -> str:
+    return f"{rate / of:.2f}"
+
+
+def _row(what: str, figure: str, ratio: str = "") -> None:
+    sys.stdout.write(f"{what:<34}{figure:<28}{ratio}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

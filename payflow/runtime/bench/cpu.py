@@ -1,0 +1,34 @@
+"""Where the processor's time goes: seconds of CPU per part of the platform, from Linux's /proc."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_USER, _SYSTEM = 11, 12
+"""Of `/proc/<pid>/stat`, counted after the command's name."""
+_PARENT = 1
+
+
+def seconds_by_part(home: Path, postgres_pid: int) -> Counter[str]:
+    """CPU seconds so far of each part of the platform in this home, and of its PostgreSQL."""
+    spent: Counter[str] = Counter()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (process / "stat").read_text().rpartition(")")[2].split()
+            part = _part(process, stat, home, postgres_pid)
+        except OSError:
+            continue
+        if part:
+            spent[part] += (int(stat[_USER]) + int(stat[_SYSTEM])) / _TICKS_PER_SECOND
+    return spent
+
+
+def _part(process: Path, stat: list[str], home: Path, postgres_pid: int) -> str:
+    if int(stat[_PARENT]) == postgres_pid:
+        return "postgres"
+    environment = (process / "environ").read_bytes().split(b"\0")
+    if f"PAYFLOW_HOME={home}".encode() not in environment:
+        return ""
+    named = [entry for entry in environment if entry.startswith(b"PAYFLOW_PROCESS=")]
+    return named[0].partition(b"=")[2].decode() if named else ""

@@ -1,0 +1,154 @@
+"""
+How outstanding work stands: what operators look at before they retry or skip anything.
+
+Reads only; `shared.event_bus.operating` acts.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from django.db import connection
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
+
+from shared.event_bus import schedule
+from shared.event_bus._registry import listeners
+from shared.models import Outstanding, Publication, ScheduledRun
+
+Row = TypeVar("Row", bound=Outstanding)
+
+OVERDUE_AFTER = timedelta(seconds=15)
+"""Work that was due longer ago than this: nobody takes it, though every dispatcher polls by the
+second."""
+LATE_AFTER = timedelta(minutes=3)
+"""A job whose slot began longer ago than this and was not taken: beat ticks once a minute."""
+
+
+class State(StrEnum):
+    """What an outstanding row waits for."""
+
+    PARKED = "parked"
+    """An operator."""
+    BLOCKED = "blocked"
+    """An earlier publication of its story and listener that is parked."""
+    OVERDUE = "overdue"
+    """A worker, for longer than 15 seconds."""
+    WAITING = "waiting"
+    """A worker, or the time of its next try."""
+    DONE = "done"
+    """Nothing: it was done, or given up."""
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How much work of one kind is outstanding, how much of it in trouble, since when."""
+
+    name: str
+    outstanding: int
+    overdue: int
+    parked: int
+    blocked: int
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The last slot of a job that was taken, if any ever was, and whether the next one is late."""
+
+    job: str
+    scheduled_at: datetime | None
+    is_late: bool
+
+
+def states_of(rows: type[Outstanding]) -> tuple[State, ...]:
+    """The states such rows can be in: publications are deleted when done, intents never blocked."""
+    is_publication = issubclass(rows, Publication)
+    missing = State.DONE if is_publication else State.BLOCKED
+    return tuple(state for state in State if state is not missing)
+
+
+def in_state(rows: QuerySet[Row], state: State, now: datetime) -> QuerySet[Row]:
+    """Those of the rows that are in a state."""
+    if state is State.PARKED:
+        return rows.filter(parked_at__isnull=False)
+    if state is State.DONE:
+        return rows.filter(parked_at=None, due_at=None)
+    due = rows.filter(due_at__isnull=False)
+    if state is State.BLOCKED:
+        return due.filter(_behind_a_parked_one())
+    if issubclass(rows.model, Publication):
+        due = due.exclude(_behind_a_parked_one())
+    is_overdue = Q(due_at__lt=now - OVERDUE_AFTER)
+    return due.filter(is_overdue if state is State.OVERDUE else ~is_overdue)
+
+
+def state_of(row: Outstanding, now: datetime) -> State:
+    """The state of one row; a blocked one reads as waiting, since that is a fact about others."""
+    if row.is_parked:
+        return State.PARKED
+    if row.due_at is None:
+        return State.DONE
+    return State.OVERDUE if row.due_at < now - OVERDUE_AFTER else State.WAITING
+
+
+def listener_ids() -> list[str]:
+    """The ids of every registered listener, in alphabetical order."""
+    return sorted(listeners)
+
+
+def backlog_by_listener(now: datetime) -> list[Backlog]:
+    """The outstanding publications per listener; listeners without any are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BACKLOG_BY_LISTENER, [now - OVERDUE_AFTER])
+        return [Backlog(*row) for row in cursor.fetchall()]
+
+
+def backlog_of(rows: type[Outstanding], now: datetime) -> Backlog:
+    """The outstanding rows of an intent."""
+    undone = rows._default_manager.filter(Q(due_at__isnull=False) | Q(parked_at__isnull=False))
+    sums: dict[str, Any] = undone.aggregate(
+        outstanding=Count("pk"),
+        overdue=Count("pk", filter=Q(due_at__lt=now - OVERDUE_AFTER)),
+        parked=Count("pk", filter=Q(parked_at__isnull=False)),
+        oldest_at=Min("created_at"),
+    )
+    return Backlog(name=str(rows._meta.verbose_name_plural), blocked=0, **sums)
+
+
+def last_runs(now: datetime) -> list[LastRun]:
+    """Every scheduled job with its last run."""
+    return [_last_run(job, now) for _, job in sorted(schedule.jobs.items())]
+
+
+def _last_run(job: schedule.Job, now: datetime) -> LastRun:
+    slots = ScheduledRun.objects.filter(job=job.id).order_by("-scheduled_at")
+    last = slots.values_list("scheduled_at", flat=True).first()
+    due = job.schedule.slot(now - LATE_AFTER)
+    return LastRun(job.id, last, is_late=last is None or last < due)
+
+
+def _behind_a_parked_one() -> Exists:
+    return Exists(
+        Publication.objects.filter(
+            listener_id=OuterRef("listener_id"),
+            correlation_id=OuterRef("correlation_id"),
+            parked_at__isnull=False,
+        )
+    )
+
+
+_BACKLOG_BY_LISTENER = """
+SELECT listener_id, COUNT(*),
+       COUNT(*) FILTER (WHERE due_at < %s AND NOT is_behind),
+       COUNT(*) FILTER (WHERE parked_at IS NOT NULL),
+       COUNT(*) FILTER (WHERE parked_at IS NULL AND is_behind),
+       MIN(created_at)
+FROM (SELECT publication.*, EXISTS (
+          SELECT FROM shared.publication AS parked
+          WHERE parked.listener_id = publication.listener_id
+            AND parked.correlation_id = publication.correlation_id
+            AND parked.parked_at IS NOT NULL) AS is_behind
+      FROM shared.publication) AS publication
+GROUP BY listener_id ORDER BY listener_id
+"""
