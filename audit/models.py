@@ -9,6 +9,7 @@ from django.db import models
 
 from shared import clock
 from shared.events.base import DomainEvent
+from shared.postgres.batches import insert_all
 from shared.postgres.naming import schema_table
 
 
@@ -17,7 +18,7 @@ class RecordQuerySet(models.QuerySet["Record"]):
 
     def append(self, events: Sequence[DomainEvent], *, now: datetime) -> None:
         """Record events in the order given; one recorded before is left alone."""
-        self.bulk_create([Record.of(event, now=now) for event in events], ignore_conflicts=True)
+        insert_all([Record.of(event, now=now) for event in events], ignore_conflicts=True)
 
 
 class Record(models.Model):

@@ -19,6 +19,7 @@ from django.db.models import F, Q
 from ledger.domain.posting_rules import AccountKey, AccountKind, EntryType, Line, Side
 from shared.identifiers import new_id
 from shared.money import MAX_AMOUNT_MINOR
+from shared.postgres.batches import insert_all
 from shared.postgres.naming import schema_table
 
 
@@ -30,9 +31,7 @@ class AccountQuerySet(models.QuerySet["Account"]):
         wanted = set(keys)
         found = self._locked(wanted)
         if missing := wanted - found.keys():
-            self.bulk_create(
-                [Account.of(key, now=now) for key in sorted(missing)], ignore_conflicts=True
-            )
+            insert_all([Account.of(key, now=now) for key in sorted(missing)], ignore_conflicts=True)
             found = self._locked(wanted)
         return found
 
@@ -128,7 +127,8 @@ class JournalEntryQuerySet(models.QuerySet["JournalEntry"]):
         """
         new = self._not_posted(drafts)
         accounts = Account.objects.opened((line.account for d in new for line in d.lines), now)
-        entries = self.bulk_create([JournalEntry.of(draft, now=now) for draft in new])
+        entries = [JournalEntry.of(draft, now=now) for draft in new]
+        insert_all(entries)
         changes_minor: dict[UUID, int] = defaultdict(int)
         postings = []
         for draft, entry in zip(new, entries, strict=True):
@@ -136,7 +136,7 @@ class JournalEntryQuerySet(models.QuerySet["JournalEntry"]):
                 posting = Posting.of(line, entry=entry, account=accounts[line.account])
                 postings.append(posting)
                 changes_minor[posting.account_id] += posting.debit_minor - posting.credit_minor
-        Posting.objects.bulk_create(postings)
+        insert_all(postings)
         if changes_minor:
             Account.objects.move(changes_minor)
         return entries

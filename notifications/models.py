@@ -11,6 +11,7 @@ from django.db.models import Q
 from shared.events.base import DomainEvent
 from shared.identifiers import new_id
 from shared.models import Outstanding
+from shared.postgres.batches import insert_all
 from shared.postgres.naming import schema_table
 
 
@@ -19,7 +20,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def enqueue(self, messages: Sequence["Message"]) -> None:
         """Insert messages, due now; one that the same event caused before is left alone."""
-        self.bulk_create(messages, ignore_conflicts=True)
+        insert_all(messages, ignore_conflicts=True)
 
     def note_sent(self, message_ids: Sequence[UUID], *, now: datetime) -> None:
         """Note when messages were handed over."""

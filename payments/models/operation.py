@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import Q
 
 from payments import conf
@@ -13,6 +13,7 @@ from payments.domain.processor import IN_DOUBT, Outcome, OutcomeKind
 from payments.models.payment import Payment
 from shared.identifiers import new_id
 from shared.models import Outstanding
+from shared.postgres.batches import insert_all, update_all
 from shared.postgres.naming import schema_table
 
 
@@ -27,13 +28,14 @@ class OperationQuerySet(models.QuerySet["Operation"]):
 
     def plan(self, operations: Sequence["Operation"]) -> None:
         """Insert operations, due now; one that the same event planned before is left alone."""
-        self.bulk_create(operations, ignore_conflicts=True)
+        insert_all(operations, ignore_conflicts=True)
 
     def write_outcomes(self, operations: Sequence["Operation"]) -> None:
-        """Write what became of operations, in one statement."""
-        columns = [[getattr(o, name) for o in operations] for name, _ in _WRITTEN]
-        with connection.cursor() as cursor:
-            cursor.execute(_WRITE, [[operation.pk for operation in operations], *columns])
+        """Write what became of operations."""
+        update_all(operations, _CHANGED)
+
+
+_CHANGED = ("outcome", "processor_reference", "reason", "sends", "inquiries", "due_at")
 
 
 class Operation(Outstanding):
@@ -141,22 +143,3 @@ class Operation(Outstanding):
     def was_asked_only(self) -> bool:
         """Whether "not sent" came from an inquiry about a call that was never counted."""
         return self.sends == 0
-
-
-_WRITTEN: tuple[tuple[str, str], ...] = (
-    ("outcome", "text"),
-    ("processor_reference", "text"),
-    ("reason", "text"),
-    ("sends", "smallint"),
-    ("inquiries", "integer"),
-    ("due_at", "timestamptz"),
-)
-_WRITE = (
-    "UPDATE payments.operation SET "
-    + ", ".join(f"{name} = new.{name}" for name, _ in _WRITTEN)
-    + " FROM unnest(%s::uuid[], "
-    + ", ".join(f"%s::{kind}[]" for _, kind in _WRITTEN)
-    + ") AS new (id, "
-    + ", ".join(name for name, _ in _WRITTEN)
-    + ") WHERE operation.id = new.id"
-)

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
-from uuid import UUID
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import F, Q
 
 from payments.domain.lifecycle import DECIDED, PaymentStatus, may_follow
@@ -13,6 +12,7 @@ from shared import clock
 from shared.errors import Conflict
 from shared.identifiers import new_id
 from shared.money import MAX_AMOUNT_MINOR
+from shared.postgres.batches import insert_all, update_all
 from shared.postgres.naming import schema_table
 
 
@@ -20,36 +20,37 @@ class TransitionNotAllowed(Conflict):
     """The payment's status does not allow this."""
 
 
-class PaymentChangedMeanwhile(Exception):
-    """A payment was written without holding its row lock."""
-
-
 class PaymentQuerySet(models.QuerySet["Payment"]):
     """Selections and batch writes of payments."""
 
-    def locked(self, payment_ids: Sequence[Any]) -> dict[UUID, "Payment"]:
-        """These payments by id, row-locked in ascending order until the transaction ends."""
-        chosen = self.select_for_update().filter(pk__in=payment_ids).order_by("pk")
-        return {payment.pk: payment for payment in chosen}
+    def locked(self, payment_ids: Sequence[Any]) -> dict[str, "Payment"]:
+        """These payments by their id as text, row-locked in ascending order until the commit."""
+        return {str(payment.pk): payment for payment in self.raw(_LOCK, [list(payment_ids)])}
 
     def write(self, payments: Sequence["Payment"]) -> None:
         """
-        Write changed payments in one statement, each only from the status it was loaded with.
+        Write what mutators changed, each row only from the status it was loaded with.
 
         Raises:
-            PaymentChangedMeanwhile: a row was not in that status any more.
+            RowsChangedMeanwhile: a row was not in that status any more.
 
         """
-        if not payments:
-            return
-        columns = [[getattr(p, name) for p in payments] for name, _ in _WRITTEN]
-        before = [payment.loaded_status for payment in payments]
-        with connection.cursor() as cursor:
-            cursor.execute(_WRITE, [[p.pk for p in payments], before, *columns])
-            if cursor.rowcount != len(payments):
-                raise PaymentChangedMeanwhile
+        update_all(payments, _CHANGED, unchanged={"status": "loaded_status"})
         for payment in payments:
             payment.loaded_status = payment.status
+
+
+_LOCK = "SELECT * FROM payments.payment WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE"
+_CHANGED = (
+    "status",
+    "authorised_minor",
+    "in_doubt",
+    "decline_reason",
+    "failure_reason",
+    "assessed_at",
+    "authorised_at",
+    "updated_at",
+)
 
 
 class Payment(models.Model):
@@ -147,7 +148,7 @@ class Payment(models.Model):
             updated_at=now,
             **terms,
         )
-        payment.save(force_insert=True)
+        insert_all([payment])
         return payment
 
     # Mutators
@@ -229,25 +230,3 @@ class Payment(models.Model):
 
     def _note_assessment(self, now: datetime) -> None:
         self.assessed_at = self.assessed_at or now
-
-
-# What a mutator may change, with the type PostgreSQL needs to read a column of values.
-_WRITTEN = (
-    ("status", "text"),
-    ("authorised_minor", "bigint"),
-    ("in_doubt", "boolean"),
-    ("decline_reason", "text"),
-    ("failure_reason", "text"),
-    ("assessed_at", "timestamptz"),
-    ("authorised_at", "timestamptz"),
-    ("updated_at", "timestamptz"),
-)
-_WRITE = (
-    "UPDATE payments.payment SET "
-    + ", ".join(f"{name} = new.{name}" for name, _ in _WRITTEN)
-    + " FROM unnest(%s::uuid[], %s::text[], "
-    + ", ".join(f"%s::{kind}[]" for _, kind in _WRITTEN)
-    + ") AS new (id, loaded_status, "
-    + ", ".join(name for name, _ in _WRITTEN)
-    + ") WHERE payment.id = new.id AND payment.status = new.loaded_status"
-)

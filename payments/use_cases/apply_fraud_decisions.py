@@ -38,12 +38,11 @@ def _apply(
     decisions: Sequence[Decision], is_awaited: Callable[[Payment], bool], now: datetime
 ) -> None:
     with db.transaction():
-        by_id = Payment.objects.locked([decision.payment_id for decision in decisions])
-        by_text = {str(payment_id): payment for payment_id, payment in by_id.items()}
+        payments = Payment.objects.locked([decision.payment_id for decision in decisions])
         awaited = [
-            (by_text[decision.payment_id], decision)
+            (payments[decision.payment_id], decision)
             for decision in decisions
-            if decision.payment_id in by_text and is_awaited(by_text[decision.payment_id])
+            if decision.payment_id in payments and is_awaited(payments[decision.payment_id])
         ]
         for payment, decision in awaited:
             _decide(payment, decision.decision, now)

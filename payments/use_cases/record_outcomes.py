@@ -29,9 +29,9 @@ def record_outcomes(*, finished: Sequence[tuple[Operation, Outcome]], now: datet
             operation.conclude(outcome, now=now)
         Operation.objects.write_outcomes([operation for operation, _ in finished])
         changed = [
-            (payments[operation.payment_id], operation)
+            (payments[str(operation.payment_id)], operation)
             for operation, _ in finished
-            if payments[operation.payment_id].awaits_processor
+            if payments[str(operation.payment_id)].awaits_processor
         ]
         events = [_move(payment, operation, now) for payment, operation in changed]
         Payment.objects.write([payment for payment, _ in changed])

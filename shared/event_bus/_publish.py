@@ -10,26 +10,25 @@ from shared.event_bus import _doorbell
 from shared.event_bus._registry import ids_listening_to
 from shared.events.base import DomainEvent
 
-# One statement for any number of events. The identity is drawn in the order given, while the
-# publisher holds its aggregate's row lock: that is the order of the story.
+# One statement for any number of events (Note [Why JSON carries the rows]). The identity is drawn
+# in the order given, while the publisher holds its aggregate's row lock: that is the story's order.
 _INSERT = """
 WITH published AS (
     INSERT INTO shared.event (event_id, event_type, version, correlation_id, subject_id,
                               merchant_id, occurred_at, payload)
     SELECT event_id, event_type, version, correlation_id, subject_id, merchant_id, occurred_at,
            payload
-    FROM unnest(%s::uuid[], %s::text[], %s::smallint[], %s::uuid[], %s::uuid[], %s::uuid[],
-                %s::timestamptz[], %s::jsonb[])
-         WITH ORDINALITY AS given (event_id, event_type, version, correlation_id, subject_id,
-                                   merchant_id, occurred_at, payload, position)
+    FROM json_to_recordset(%s::json)
+         AS given (position integer, event_id uuid, event_type text, version smallint,
+                   correlation_id uuid, subject_id uuid, merchant_id uuid,
+                   occurred_at timestamptz, payload jsonb)
     ORDER BY position
     RETURNING sequence, event_type, correlation_id
 )
 INSERT INTO shared.publication (event_id, listener_id, correlation_id)
 SELECT published.sequence, listening.listener_id, published.correlation_id
 FROM published
-JOIN unnest(%s::text[], %s::text[]) AS listening (event_type, listener_id)
-     ON listening.event_type = published.event_type
+JOIN json_to_recordset(%s::json) AS listening (event_type text, listener_id text) USING (event_type)
 """
 
 
@@ -58,24 +57,34 @@ def publish(*events: DomainEvent) -> None:
         return
     listening = {event.event_type: ids_listening_to(type(event)) for event in events}  # type: ignore[arg-type]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [*_columns(events), *_pairs(listening)])
+        cursor.execute(_INSERT, [_rows(events), _pairs(listening)])
     rung = frozenset(name for ids in listening.values() for name in ids)
     transaction.on_commit(partial(_doorbell.ring, rung), robust=True)
 
 
-def _columns(events: tuple[DomainEvent, ...]) -> list[list[object]]:
-    return [
-        [event.event_id for event in events],
-        [event.event_type for event in events],
-        [event.version for event in events],
-        [event.correlation_id for event in events],
-        [event.subject_id for event in events],
-        [event.merchant_id for event in events],
-        [event.occurred_at for event in events],
-        [json.dumps(event.stored()) for event in events],
-    ]
+def _rows(events: tuple[DomainEvent, ...]) -> str:
+    return json.dumps([_row(position, event) for position, event in enumerate(events)])
 
 
-def _pairs(listening: dict[str, tuple[str, ...]]) -> list[list[str]]:
-    pairs = [(event_type, name) for event_type, ids in listening.items() for name in ids]
-    return [[event_type for event_type, _ in pairs], [name for _, name in pairs]]
+def _row(position: int, event: DomainEvent) -> dict[str, object]:
+    return {
+        "position": position,
+        "event_id": event.event_id,
+        "event_type": event.event_type,
+        "version": event.version,
+        "correlation_id": event.correlation_id,
+        "subject_id": event.subject_id,
+        "merchant_id": event.merchant_id,
+        "occurred_at": event.occurred_at,
+        "payload": event.stored(),
+    }
+
+
+def _pairs(listening: dict[str, tuple[str, ...]]) -> str:
+    return json.dumps(
+        [
+            {"event_type": event_type, "listener_id": listener_id}
+            for event_type, ids in listening.items()
+            for listener_id in ids
+        ]
+    )
