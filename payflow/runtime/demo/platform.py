@@ -1,0 +1,129 @@
+"""A PayFlow for one story: a scratch home, a free port, and nothing left of it afterwards."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from payflow.runtime.demo.merchant import send
+from payflow.runtime.home import PROJECT
+from payflow.runtime.postgres_place import fallback_area
+from payflow.runtime.processes import signal_process, wait_until
+
+_START_SECONDS = 60
+_STOP_SECONDS = 30
+_LINES_SHOWN = 15
+# The caller's configuration is not the story's: it gets a database, a broker and a mail directory
+# of its own. Where PostgreSQL's programs are stays true.
+_CONFIGURATION = re.compile(r"(PAYFLOW|DATABASE|CELERY|REDIS|EMAIL|DEFAULT_FROM|DJANGO|PG)")
+_KEPT = frozenset({"PAYFLOW_PG_BIN"})
+
+
+class PlatformDidNotStart(Exception):
+    """PayFlow could not be started for the story."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where a running PayFlow serves and keeps its things."""
+
+    url: str
+    home: Path
+
+    @property
+    def api(self) -> str:
+        """Where the API begins."""
+        return f"{self.url}/api/v1"
+
+    @property
+    def mail(self) -> Path:
+        """The directory of e-mails."""
+        return self.home / "mail"
+
+
+@contextmanager
+def platform() -> Iterator[Platform]:
+    """
+    A platform of its own for the block; stopped and removed when it ends, however it ends.
+
+    Raises:
+        PlatformDidNotStart: with the last lines that it has written.
+
+    """
+    home = Path(tempfile.mkdtemp(prefix="payflow-demo-")).resolve()
+    port = _free_port()
+    running = Platform(f"http://127.0.0.1:{port}", home)
+    try:
+        with (
+            (home / "run.log").open("w+b") as log,
+            _supervisor(home, port, log.fileno()) as process,
+        ):
+            _wait_until_ready(running, process)
+            yield running
+    finally:
+        # PostgreSQL's data stand elsewhere when the home cannot be reached by its user.
+        shutil.rmtree(fallback_area(home), ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _supervisor(home: Path, port: int, log: int) -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "payflow.runtime"],
+        cwd=PROJECT,
+        env=_environment(os.environ, home, port),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        # A Ctrl-C is for the story, which then stops its platform in order.
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        signal_process(process.pid, signal.SIGTERM)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _environment(given: Mapping[str, str], home: Path, port: int) -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in given.items()
+        if name in _KEPT or not _CONFIGURATION.match(name)
+    }
+    return kept | {"PAYFLOW_HOME": str(home), "PORT": str(port)}
+
+
+def _wait_until_ready(running: Platform, process: "subprocess.Popen[bytes]") -> None:
+    def is_over() -> bool:
+        return process.poll() is not None or _is_running(running)
+
+    if not wait_until(is_over, _START_SECONDS) or process.poll() is not None:
+        lines = (running.home / "run.log").read_text(errors="replace").splitlines()
+        raise PlatformDidNotStart("\n".join(lines[-_LINES_SHOWN:]))
+
+
+def _is_running(running: Platform) -> bool:
+    # The supervisor says so once every part is ready; the web part alone would be too early.
+    if "PayFlow is running." not in (running.home / "run.log").read_text(errors="replace"):
+        return False
+    return send("GET", f"{running.api}/health/ready", b"", {}).status == 200  # noqa: PLR2004
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

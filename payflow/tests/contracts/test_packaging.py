@@ -1,0 +1,151 @@
+"""What surrounds the code says only what is so: variables, addresses, links, locks, canvases."""
+
+import ast
+import re
+from importlib import import_module
+
+import pytest
+from django.urls import Resolver404, resolve
+
+from payflow.runtime.home import PROJECT
+from payflow.tests.contracts.repository import MODULES, texts, variables_read
+
+COMPOSE = (PROJECT / "docker-compose.yml").read_text()
+EXAMPLE = (PROJECT / ".env.example").read_text()
+
+# Read by the containers of others, not by our code.
+FOREIGN = {"POSTGRES_PASSWORD", "RABBITMQ_DEFAULT_USER", "RABBITMQ_DEFAULT_PASS"}
+# Only ever used to build other values in docker-compose.yml.
+PASSWORDS = {"POSTGRES_PASSWORD", "OWNER_PASSWORD", "APP_PASSWORD", "RABBITMQ_PASSWORD"}
+
+set_in_compose = set(re.findall(r"^ +([A-Z][A-Z0-9_]+):", COMPOSE, re.MULTILINE))
+asked_by_compose = set(re.findall(r"(?<!\$)\$\{([A-Z][A-Z0-9_]+)", COMPOSE))
+named_by_example = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", EXAMPLE, re.MULTILINE))
+
+
+class TestVariables:
+    def test_finds_what_the_code_reads(self) -> None:
+        assert {"PORT", "DATABASE_URL", "PAYFLOW_PG_BIN", "PAYFLOW_KEY_RING"} <= variables_read()
+        assert "PAYFLOW_NO_SUCH_THING" not in variables_read()
+
+    def test_compose_sets_only_what_somebody_reads(self) -> None:
+        assert set_in_compose - variables_read() - FOREIGN - PASSWORDS == set()
+
+    def test_compose_asks_only_for_what_the_example_names(self) -> None:
+        assert asked_by_compose - named_by_example == set()
+
+    def test_example_names_only_what_somebody_reads(self) -> None:
+        assert named_by_example - variables_read() - asked_by_compose == set()
+
+    def test_example_names_everything_that_is_read(self) -> None:
+        assert variables_read() - named_by_example == set()
+
+    def test_example_changes_nothing_when_copied(self) -> None:
+        assert [line for line in EXAMPLE.splitlines() if line and not line.startswith("#")] == []
+
+    def test_readme_names_only_what_is_read(self) -> None:
+        named = re.findall(
+            r"`((?:PAYFLOW|DATABASE|CELERY|EMAIL|REDIS)_[A-Z_]+)`", texts()["README.md"]
+        )
+        assert named
+        assert set(named) <= variables_read()
+
+
+class TestCompose:
+    def test_publishes_on_this_machine_only(self) -> None:
+        published = re.findall(r"ports: \[(.+)\]", COMPOSE)
+        assert published
+        assert all(port.startswith('"127.0.0.1:') for port in published)
+
+    def test_gives_the_owner_to_migrations_only(self) -> None:
+        assert COMPOSE.count("DATABASE_OWNER_URL:") == 1
+        assert "DATABASE_OWNER_URL:" in COMPOSE[COMPOSE.index("  migrate:\n") :]
+
+    def test_runs_commands_that_exist(self) -> None:
+        commands = re.findall(r"manage\.py,? ([a-z_]+)", COMPOSE)
+        assert set(commands) == {"dispatch", "migrate", "ensure_admin"}
+
+
+def shell_blocks(text: str) -> str:
+    return "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+
+
+class TestReadme:
+    def paths(self) -> list[str]:
+        """Paths below `/api/v1` that its shell blocks call, with an id for each variable."""
+        blocks = shell_blocks(texts()["README.md"])
+        called = re.findall(r"\"\$BASE(/[^\"]+)\"|^get \"(/[^\"]+)\"", blocks, re.MULTILINE)
+        nobody = "00000000-0000-7000-8000-000000000000"
+        return [re.sub(r"\$[A-Z_]+", nobody, one or two) for one, two in called]
+
+    def test_calls_endpoints_that_exist(self) -> None:
+        paths = [path for path in self.paths() if path != "$1"]
+        assert len(paths) > 5
+        for path in paths:
+            resolve(f"/api/v1{path}")
+
+    def test_would_notice_one_that_does_not(self) -> None:
+        with pytest.raises(Resolver404):
+            resolve("/api/v1/payment/authorise")
+
+    def test_starts_with_commands_that_make_knows(self) -> None:
+        commands = set(re.findall(r"\bmake ([a-z]+)\b", shell_blocks(texts()["README.md"])))
+        assert {"run", "test"} <= commands
+        known = set(re.findall(r"^([a-z]+):.*## ", texts()["Makefile"], re.MULTILINE))
+        assert commands <= known
+
+
+class TestLinks:
+    @pytest.mark.parametrize("path", [path for path in texts() if path.endswith(".md")])
+    def test_lead_somewhere(self, path: str) -> None:
+        directory = (PROJECT / path).parent
+        targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", texts()[path])
+        lost = [
+            target
+            for target in targets
+            if not target.startswith("https://") and not (directory / target).exists()
+        ]
+        assert lost == []
+
+
+class TestRequirements:
+    @pytest.mark.parametrize("name", ["production", "dev"])
+    def test_are_locked_by_hash(self, name: str) -> None:
+        lines = texts()[f"requirements/{name}.txt"].replace("\\\n", " ").splitlines()
+        assert len(lines) > 20
+        for line in lines:
+            assert re.match(r"[a-z0-9.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line), line
+
+    def test_of_production_bring_no_embedded_server(self) -> None:
+        assert "pgserver" not in texts()["requirements/production.txt"]
+
+    def test_image_installs_with_hashes(self) -> None:
+        assert "--require-hashes -r /tmp/production.txt" in texts()["Dockerfile"]
+
+
+class TestRepository:
+    def test_names_no_package_index(self) -> None:
+        # In parts, or this file would be the one that does.
+        names = ("pypi" + r"\.org", "pythonhosted" + r"\.org", r"--(extra-)?index" + "-url")
+        forbidden = re.compile("|".join(names))
+        assert [path for path, text in texts().items() if forbidden.search(text)] == []
+
+    def test_has_an_executable_ci_script(self) -> None:
+        assert (PROJECT / ".ci" / "run").stat().st_mode & 0o111
+
+    @pytest.mark.parametrize("module", MODULES)
+    def test_module_has_a_canvas(self, module: str) -> None:
+        canvas = ast.get_docstring(ast.parse(texts()[f"{module}/__init__.py"])) or ""
+        assert canvas.startswith(module.capitalize())
+        for heading in ("Purpose", "Owns", "Publishes", "Listens to", "HTTP"):
+            assert re.search(rf"^{heading}\s", canvas, re.MULTILINE), heading
+
+    @pytest.mark.parametrize("module", MODULES)
+    def test_canvas_names_what_the_module_publishes(self, module: str) -> None:
+        canvas = import_module(module).__doc__ or ""
+        published = re.findall(r"event_type: ClassVar\[str\] = \"(.+)\"", events_of(module))
+        assert [name for name in published if name not in canvas] == []
+
+
+def events_of(module: str) -> str:
+    return texts().get(f"shared/events/{module}.py", "")
