@@ -1,0 +1,162 @@
+"""What `intent` promises: outside transactions, leased, fenced, retried, parked."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection, connections, models, transaction
+
+from shared.event_bus import CELERY, _outstanding, _perform, _registry
+from shared.event_bus._perform import OutsideWorkInsideTransaction
+from shared.identifiers import new_id
+from shared.models import Outstanding
+
+pytestmark = pytest.mark.django_db
+
+
+class Errand(Outstanding):
+    """Outside work of the tests."""
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+
+    class Meta:
+        app_label = "shared"
+        managed = False
+        db_table = '"public"."bus_test_errand"'
+
+
+class Outside:
+    """The outside world: notes the calls, and answers or raises."""
+
+    def __init__(self) -> None:
+        self.called: list[object] = []
+        self.recorded: list[object] = []
+        self.parked: list[object] = []
+        self.error: Exception | None = None
+        self.in_transaction: list[bool] = []
+
+    def run(self, row: Errand) -> str:
+        self.called.append(row.pk)
+        self.in_transaction.append(connection.in_atomic_block)
+        if self.error:
+            raise self.error
+        return "done"
+
+    def record(self, finished: Sequence[tuple[Errand, str]]) -> None:
+        self.in_transaction.append(not connection.in_atomic_block)
+        self.recorded += [(row.pk, outcome) for row, outcome in finished]
+
+    def when_parked(self, row: Errand) -> None:
+        self.parked.append(row.pk)
+
+
+@pytest.fixture
+def outside(transactional_db: None) -> Iterator[Outside]:
+    outside = Outside()
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS bus_test_errand")
+        cursor.execute(
+            "CREATE TABLE bus_test_errand (id uuid PRIMARY KEY, correlation_id uuid,"
+            " attempts smallint DEFAULT 0, failures smallint DEFAULT 0, due_at timestamptz"
+            " DEFAULT now(), parked_at timestamptz, last_error text DEFAULT '',"
+            " created_at timestamptz DEFAULT now())"
+        )
+        cursor.execute(f"GRANT ALL ON bus_test_errand TO {connection.settings_dict['USER']}")
+    yield outside
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("DROP TABLE bus_test_errand")
+
+
+@pytest.fixture
+def errands(outside: Outside) -> _registry.Intent:
+    return _registry.Intent(
+        "test.errand",
+        Errand,
+        CELERY,
+        outside.run,
+        outside.record,
+        lease_seconds=30,
+        when_parked=outside.when_parked,
+    )
+
+
+def plan(count: int = 1) -> None:
+    with connection.cursor() as cursor:
+        for _ in range(count):
+            cursor.execute(
+                "INSERT INTO bus_test_errand (id, correlation_id) VALUES (%s, %s)",
+                [uuid4(), uuid4()],
+            )
+
+
+def only_row() -> dict[str, Any]:
+    return Errand.objects.values().get()
+
+
+def hasten() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE bus_test_errand SET due_at = now() WHERE due_at IS NOT NULL")
+
+
+class TestPerform:
+    def test_runs_outside_and_records_inside_a_transaction(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        plan(3)
+
+        assert _perform.perform(errands, 10) == 3
+
+        assert len(outside.called) == len(outside.recorded) == 3
+        assert not any(outside.in_transaction)
+        assert not Errand.objects.filter(due_at__isnull=False).exists()
+
+    def test_refuses_to_run_inside_a_transaction(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        plan()
+
+        with pytest.raises(OutsideWorkInsideTransaction), transaction.atomic():
+            _perform.perform(errands, 10)
+
+        assert outside.called == []
+
+    def test_a_row_is_claimed_by_one_worker_until_its_lease_ends(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        plan()
+        _perform.claim(errands, 10)
+
+        assert _perform.perform(errands, 10) == 0
+        hasten()
+        assert _perform.perform(errands, 10) == 1
+        assert only_row()["attempts"] == 2
+
+    def test_a_worker_that_lost_its_lease_records_nothing(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        plan()
+        zombies = [_perform.run(errands, claim) for claim in _perform.claim(errands, 10)]
+        hasten()
+        _perform.perform(errands, 10)
+        assert len(outside.recorded) == 1
+
+        _perform.record(errands, zombies)
+
+        assert len(outside.recorded) == 1
+
+    def test_a_run_that_raises_waits_and_is_parked_after_five_failures(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        outside.error = ConnectionError("no route")
+        plan()
+
+        for failures in range(1, _outstanding.FAILURES_UNTIL_PARKED + 1):
+            hasten()
+            _perform.perform(errands, 10)
+            assert only_row()["failures"] == failures
+
+        assert only_row()["parked_at"] is not None
+        assert "no route" in only_row()["last_error"]
+        assert outside.parked == [only_row()["id"]]
+        assert outside.recorded == []
