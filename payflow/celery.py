@@ -9,6 +9,7 @@ import os
 
 import django
 from celery import Celery
+from celery.signals import worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payflow.settings")
 django.setup()
@@ -16,6 +17,7 @@ django.setup()
 from django.conf import settings  # noqa: E402 - needs the settings module named above
 
 from shared.event_bus import celery_tasks, schedule  # noqa: E402, F401
+from shared.event_bus.hosting import connect_bells  # noqa: E402
 
 SWEEP_SECONDS = 10
 
@@ -47,6 +49,8 @@ if settings.CELERY_BROKER_URL.startswith("pgmq"):
         "visibility_timeout": 300,
     }
 
+app.set_default()
+
 app.conf.beat_schedule = {
     "sweep": {"task": "shared.sweep", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     **{
@@ -60,3 +64,13 @@ app.conf.beat_schedule = {
         for job in schedule.jobs.values()
     },
 }
+
+
+def wake_celery(intent_id: str) -> None:
+    """Ask any worker to look at an intent's rows; raises when the broker cannot be reached."""
+    app.send_task("shared.run_intents", args=[intent_id], retry=False)
+
+
+@worker_ready.connect
+def _connect_bells(**_: object) -> None:
+    connect_bells(wake_celery=wake_celery)

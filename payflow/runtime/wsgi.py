@@ -4,6 +4,23 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from shared.http.charset import Utf8Only
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payflow.settings")
 
-application = get_wsgi_application()
+application = Utf8Only(get_wsgi_application())
+
+
+def _join_the_bus() -> None:
+    from django.conf import settings
+
+    from payflow.celery import wake_celery
+    from shared.event_bus import hosting
+
+    if settings.DISPATCH == "web":
+        hosting.drain_in_background(wake_celery=wake_celery)
+    else:
+        hosting.connect_bells(wake_celery=wake_celery)
+
+
+_join_the_bus()

@@ -57,13 +57,16 @@ def disconnect(bell: Callable[[frozenset[str]], None]) -> None:
 class Ringer:
     """A thread that passes rings on, coalesced: at most one in `pause_seconds`."""
 
-    def __init__(self, name: str, send: Send, pause_seconds: float) -> None:
-        """Name the thread, how to send, and how long to gather rings after one."""
-        self._send, self._pause_seconds = send, pause_seconds
+    def __init__(
+        self, name: str, send: Send, *, pause_seconds: float, hang_up: Callable[[], object] = int
+    ) -> None:
+        """Name the thread, how to send, how long to gather rings, what ends it."""
+        self._send, self._pause_seconds, self._hang_up = send, pause_seconds, hang_up
         self._names: set[str] = set()
         self._rung = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._start_once = threading.Lock()
+        self._is_stopping = False
 
     def __call__(self, names: frozenset[str]) -> None:
         """Take a ring; the thread starts with the first one, after any fork."""
@@ -75,16 +78,27 @@ class Ringer:
                 if self._thread.ident is None:
                     self._thread.start()
 
+    def stop(self) -> None:
+        """End the thread; what was rung and not sent is lost, as any ring may be."""
+        with self._rung:
+            self._is_stopping = True
+            self._rung.notify()
+        if self._thread.ident is not None:
+            self._thread.join()
+
     def _run(self) -> None:
         while True:
             with self._rung:
-                self._rung.wait_for(lambda: self._names)
+                self._rung.wait_for(lambda: self._names or self._is_stopping)
                 names, self._names = frozenset(self._names), set()
+            if self._is_stopping:
+                break
             try:
                 self._send(names)
             except Exception as error:  # noqa: BLE001 - the rows stay due, the poll finds them
                 log.info("doorbell lost", names=sorted(names), reason=str(error).strip())
             time.sleep(self._pause_seconds)
+        self._hang_up()
 
 
 def for_dispatchers() -> Ringer:
@@ -100,7 +114,11 @@ def for_dispatchers() -> Ringer:
             line[0].close()
             raise
 
-    return Ringer("doorbell-notify", notify, pause_seconds=0.02)
+    def hang_up() -> None:
+        while line:
+            line.pop().close()
+
+    return Ringer("doorbell-notify", notify, pause_seconds=0.02, hang_up=hang_up)
 
 
 def for_celery(send_task: Callable[[str], None]) -> Callable[[frozenset[str]], None]:

@@ -5,7 +5,7 @@ A message lost, repeated, reordered or late changes nothing: what is due stands 
 sweep on the beat schedule finds what no message announced.
 """
 
-from celery import current_app, shared_task
+from celery import shared_task
 
 from shared import clock
 from shared.event_bus import _outstanding, _perform
@@ -36,7 +36,3 @@ def run_scheduled_job(job_id: str) -> None:
     """Run a job of the clock unless its slot is taken."""
     run_job(job_id, clock.now())
 
-
-def send_run_intents(intent_id: str) -> None:
-    """Ask any worker to look at an intent's rows; raises when the broker cannot be reached."""
-    current_app.send_task("shared.run_intents", args=[intent_id], retry=False)

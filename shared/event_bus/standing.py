@@ -21,6 +21,8 @@ Row = TypeVar("Row", bound=Outstanding)
 OVERDUE_AFTER = timedelta(seconds=15)
 """Work that was due longer ago than this: nobody takes it, though every dispatcher polls by the
 second."""
+IS_OUTSTANDING = Q(due_at__isnull=False) | Q(parked_at__isnull=False)
+"""Neither done nor given up."""
 LATE_AFTER = timedelta(minutes=3)
 """A job whose slot began longer ago than this and was not taken: beat ticks once a minute."""
 
@@ -54,7 +56,11 @@ class Backlog:
 
 @dataclass(frozen=True)
 class LastRun:
-    """The last slot of a job that was taken, if any ever was, and whether the next one is late."""
+    """
+    The last slot of a job that was taken, and whether the next one is late.
+
+    A job that never ran is not late yet: a fresh installation has to tick once first.
+    """
 
     job: str
     scheduled_at: datetime | None
@@ -106,8 +112,7 @@ def backlog_by_listener(now: datetime) -> list[Backlog]:
 
 def backlog_of(rows: type[Outstanding], now: datetime) -> Backlog:
     """The outstanding rows of an intent."""
-    undone = rows._default_manager.filter(Q(due_at__isnull=False) | Q(parked_at__isnull=False))
-    sums: dict[str, Any] = undone.aggregate(
+    sums: dict[str, Any] = rows._default_manager.filter(IS_OUTSTANDING).aggregate(
         outstanding=Count("pk"),
         overdue=Count("pk", filter=Q(due_at__lt=now - OVERDUE_AFTER)),
         parked=Count("pk", filter=Q(parked_at__isnull=False)),
@@ -125,7 +130,7 @@ def _last_run(job: schedule.Job, now: datetime) -> LastRun:
     slots = ScheduledRun.objects.filter(job=job.id).order_by("-scheduled_at")
     last = slots.values_list("scheduled_at", flat=True).first()
     due = job.schedule.slot(now - LATE_AFTER)
-    return LastRun(job.id, last, is_late=last is None or last < due)
+    return LastRun(job.id, last, is_late=last is not None and last < due)
 
 
 def _behind_a_parked_one() -> Exists:
