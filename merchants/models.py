@@ -101,6 +101,7 @@ class ApiKey(models.Model):
 
     class Meta:
         db_table = schema_table("merchants", "api_key")
+        verbose_name = "API key"
         constraints = [
             models.CheckConstraint(
                 condition=Q(purged_at__isnull=True, sealed_key__isnull=False)

@@ -15,8 +15,8 @@ api: list[URLPattern | URLResolver] = [
     path("", include("fraud.api.urls")),
     path("", include("ledger.api.urls")),
     path("", include("audit.api.urls")),
-    path("payments/<uuid:payment_id>", composed.PaymentDetail.as_view()),
-    path("payments/<uuid:payment_id>/events", composed.PaymentEvents.as_view()),
+    path("payments/<id:payment_id>", composed.PaymentDetail.as_view()),
+    path("payments/<id:payment_id>/events", composed.PaymentEvents.as_view()),
     path("ledger/balances", composed.Balances.as_view()),
 ]
 

@@ -7,7 +7,6 @@ place by the associated data: a row copied to another owner does not open.
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -54,13 +53,18 @@ def _parse_key(entry: str) -> tuple[str, bytes]:
     name, _, encoded = entry.partition(":")
     try:
         key = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
-    if not name.isalnum() or len(name) > _MAX_NAME or len(key) != _KEY_BYTES:
+    if not _is_name(name) or len(key) != _KEY_BYTES:
         raise ImproperlyConfigured(
             "PAYFLOW_KEY_RING is id:base64 of 32 bytes, several separated by commas."
         )
     return name, key
+
+
+def _is_name(name: str) -> bool:
+    # ASCII, because it is read back from what it sealed.
+    return name.isascii() and name.isalnum() and len(name) <= _MAX_NAME
 
 
 @lru_cache

@@ -5,5 +5,5 @@ from django.urls import path
 from fraud.api import views
 
 urlpatterns = [
-    path("fraud/assessments/<uuid:payment_id>", views.AssessmentDetail.as_view()),
+    path("fraud/assessments/<id:payment_id>", views.AssessmentDetail.as_view()),
 ]

@@ -5,5 +5,5 @@ from django.urls import path
 from ledger.api import views
 
 urlpatterns = [
-    path("ledger/journal/<uuid:correlation_id>", views.JournalOfStory.as_view()),
+    path("ledger/journal/<id:correlation_id>", views.JournalOfStory.as_view()),
 ]

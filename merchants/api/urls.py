@@ -9,6 +9,6 @@ urlpatterns = [
     path("merchants/me", views.Me.as_view()),
     path("merchants/keys", views.Keys.as_view()),
     path("merchants/keys/rotate", views.RotateKey.as_view()),
-    path("merchants/keys/<uuid:key_id>", views.RevokeKey.as_view()),
+    path("merchants/keys/<id:key_id>", views.RevokeKey.as_view()),
     path("sandbox/signature-check", views.SignatureCheck.as_view()),
 ]

@@ -81,6 +81,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "API key",
                 "db_table": '"merchants"."api_key"',
                 "indexes": [
                     models.Index(

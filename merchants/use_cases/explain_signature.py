@@ -103,7 +103,7 @@ def _signature(request: SignedRequest, keys: list[ApiKey]) -> Check:
 def _version(request: SignedRequest, keys: list[ApiKey]) -> Check:
     claims = claims_of(request)
     if claims and keys and claims.version < keys[0].merchant.minimum_signature_version:
-        return Check("version", False, "The merchant is pinned to version 2: 'v2=' and its message.")
+        return Check("version", False, "The merchant is pinned to version 2; this is version 1.")
     return Check("version", True, "No older than the merchant demands.")
 
 

@@ -54,9 +54,7 @@ def verify_request(*, request: SignedRequest, now: datetime) -> Verified:
     looked_up = claims or Claims(UUID(int=0), 0, 1, bytes(32))
     keys = list_verifying_keys(looked_up.merchant_id, now)
     signed = message(request, looked_up.version)
-    matching = [
-        key for key in keys if is_signed_with(plain_key_of(key), looked_up.digest, signed)
-    ]
+    matching = [key for key in keys if is_signed_with(plain_key_of(key), looked_up.digest, signed)]
     if not keys:
         is_signed_with(_dummy().reveal(), looked_up.digest, signed)
     if claims is None or not matching or not is_fresh(claims.timestamp, now.timestamp()):

@@ -5,8 +5,11 @@ import shutil
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views import View
+from django.http import HttpResponse, JsonResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from shared import clock
 
@@ -15,10 +18,14 @@ _MIN_FREE_BYTES = 100 * 1024 * 1024
 _UP, _DOWN = "UP", "DOWN"
 
 
-class Health(View):
+class Health(APIView):
     """Alive as long as it answers; looks at nothing else."""
 
-    def get(self, request: HttpRequest) -> HttpResponse:
+    authentication_classes = ()
+    permission_classes = ()
+
+    @extend_schema(responses=OpenApiTypes.OBJECT, auth=[])
+    def get(self, request: Request) -> HttpResponse:
         """Answer in JSON, or as plain text when asked for it."""
         if request.headers.get("Accept", "").startswith("text/plain"):
             return HttpResponse(_ALIVE, content_type="text/plain")
@@ -32,10 +39,14 @@ class Health(View):
         )
 
 
-class Ready(View):
+class Ready(APIView):
     """Ready when the database answers and no migration is pending; the rest is only reported."""
 
-    def get(self, request: HttpRequest) -> HttpResponse:
+    authentication_classes = ()
+    permission_classes = ()
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT}, auth=[])
+    def get(self, request: Request) -> HttpResponse:
         """200 READY or 503 NOT_READY with what was found."""
         database = _database()
         checks = {

@@ -10,6 +10,7 @@ from payments.use_cases.initiate_payment import Terms
 from shared import clock
 from shared.http.fields import (
     CanonicalUUID,
+    Choice,
     IdempotencyKey,
     Metadata,
     StrictSerializer,
@@ -23,7 +24,7 @@ from shared.money import format_amount
 class PaymentMethodRequest(StrictSerializer):
     """How the payer pays."""
 
-    type = serializers.ChoiceField(choices=["CARD", "WALLET"])
+    type = Choice(choices=["CARD", "WALLET"])
     token = Text(min_length=1, max_length=100, help_text="Sandbox: tok_test, tok_declined, …")
 
 

@@ -5,8 +5,16 @@ Brand prefixes and lengths follow ISO/IEC 7812 issuer ranges as the schemes publ
 """
 
 import re
+from collections.abc import Iterator
 
-_CANDIDATE = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])", re.ASCII)
+from shared.errors import Invalid
+
+_MIN_DIGITS, _MAX_DIGITS = 13, 19
+_MAX_SHOWN = 40  # shorter than our keys
+# Digits in groups, between them one space or dash of any kind: people copy from PDFs.
+_RUN = re.compile(r"\d(?:[\s\u2010-\u2015\u2212-]?\d)*")
+# One random UUID in two thousand would pass for a card number, and most idempotency keys are UUIDs.
+_UUID = re.compile(r"\b[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}\b", re.IGNORECASE)
 _BRANDS = (
     (re.compile(r"4"), {13, 16, 19}),
     (re.compile(r"5[1-5]|2(22[1-9]|2[3-9]|[3-6]|7[01]|720)"), {16}),
@@ -20,13 +28,40 @@ _BRANDS = (
 )
 
 
+class CardNumberRefused(Invalid):
+    """Card numbers are not taken here."""
+
+
 def contains_card_number(text: str) -> bool:
-    """Whether a text holds 13–19 digits that look like, and check as, a card number."""
-    return any(_is_card_number(match[0]) for match in _CANDIDATE.finditer(text))
+    """
+    Whether a text holds 13–19 digits that look like, and check as, a card number.
+
+    Digits may stand in groups, and other digits may stand beside them: an expiry date after a card
+    number does not hide it.
+    """
+    runs = _RUN.findall(_UUID.sub("/", text))
+    return any(_is_card_number(digits) for run in runs for digits in _spans(run))
 
 
-def _is_card_number(candidate: str) -> bool:
-    digits = re.sub(r"[ -]", "", candidate)
+def shown(name: str) -> str:
+    """A name of the caller's as an error may repeat it: short, on one line, no card number."""
+    is_harmless = len(name) <= _MAX_SHOWN and name.isprintable() and not contains_card_number(name)
+    return name if is_harmless else "?"
+
+
+def _spans(run: str) -> Iterator[str]:
+    groups = ["".join(str(int(digit)) for digit in group) for group in re.findall(r"\d+", run)]
+    for first in range(len(groups)):
+        digits = ""
+        for group in groups[first:]:
+            digits += group
+            if len(digits) > _MAX_DIGITS:
+                break
+            if len(digits) >= _MIN_DIGITS:
+                yield digits
+
+
+def _is_card_number(digits: str) -> bool:
     return _has_brand(digits) and luhn_holds(digits)
 
 

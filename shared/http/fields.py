@@ -6,7 +6,7 @@ from uuid import UUID
 from rest_framework import serializers
 
 from shared import money
-from shared.http.card_numbers import contains_card_number
+from shared.http.card_numbers import contains_card_number, shown
 from shared.identifiers import is_canonical
 
 
@@ -18,7 +18,7 @@ class StrictSerializer(serializers.Serializer[Any]):
         if isinstance(data, dict) and (unknown := data.keys() - self.fields.keys()):
             raise serializers.ValidationError(
                 {
-                    _shown(name): [
+                    shown(name): [
                         serializers.ErrorDetail("Not a field of this request.", "unknown_field")
                     ]
                     for name in sorted(unknown)[:10]
@@ -43,11 +43,32 @@ class Text(serializers.CharField):
         """The text. Refuses other JSON types and card numbers."""
         if not isinstance(data, str):
             self.fail("not_text")
+        if self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)  # before it is searched
         if contains_card_number(data):
             raise serializers.ValidationError(
                 self.error_messages["card"], code="card_number_refused"
             )
         return super().to_internal_value(data)
+
+
+class Line(Text):
+    """A text on one line; a line break in it could add a header to an e-mail."""
+
+    default_error_messages = {"not_line": "Send one line without control characters."}
+
+    def to_internal_value(self, data: Any) -> str:
+        """The text. Refuses control characters, and a line of spaces alone."""
+        text = super().to_internal_value(data)
+        if not text.isprintable() or not text.strip():
+            self.fail("not_line")
+        return text
+
+
+class Choice(serializers.ChoiceField):
+    """One of a few texts; what was sent instead is not repeated."""
+
+    default_error_messages = {"invalid_choice": "Send one of the documented values."}
 
 
 class IdempotencyKey(Text):
@@ -138,7 +159,3 @@ class WithAmount(StrictSerializer):
         except money.NotAnAmount as error:
             raise serializers.ValidationError({"amount": [str(error)]}) from None
         return attrs
-
-
-def _shown(name: str) -> str:
-    return name[:60] if name.isprintable() and not contains_card_number(name) else "?"

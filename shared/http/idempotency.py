@@ -23,6 +23,7 @@ from rest_framework.response import Response
 
 from shared import clock, crypto, db
 from shared.errors import Conflict, Invalid
+from shared.http.card_numbers import CardNumberRefused, contains_card_number
 from shared.http.principal import Principal, principal_of
 from shared.http.rendering import Renderer
 
@@ -109,6 +110,7 @@ def key_of(request: Request, validated: dict[str, Any], principal: Principal) ->
         IdempotencyKeyRequired: neither has one.
         IdempotencyKeyUnsigned: only a header has one that the signature does not cover.
         IdempotencyKeyMismatch: both have one and they differ.
+        CardNumberRefused: it contains a card number.
 
     """
     in_body, in_header = validated.get("idempotencyKey"), request.META.get(HEADER)
@@ -124,6 +126,8 @@ def key_of(request: Request, validated: dict[str, Any], principal: Principal) ->
         in_header.isascii() and in_header.isprintable() and 1 <= len(in_header) <= MAX_KEY_LENGTH
     ):
         raise IdempotencyKeyRequired("An idempotency key is 1 to 128 printable ASCII characters.")
+    if contains_card_number(in_header):
+        raise CardNumberRefused
     return str(in_header)
 
 

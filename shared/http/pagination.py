@@ -1,24 +1,26 @@
 """Collections in pages: `{"data": […], "nextCursor": …}` with keyset cursors."""
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 from rest_framework.request import Request
 
 from shared import clock
 from shared.errors import Invalid
+from shared.http.card_numbers import shown as shown_name
 
 Row = TypeVar("Row", bound=Any)
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
+_MAX_TIE_LENGTH = 36
 
 
 class InvalidQuery(Invalid):
@@ -30,7 +32,7 @@ class Page:
     """What the query string asks for: how many rows, after which key, created when."""
 
     limit: int
-    after: tuple[str, str] | None
+    after: tuple[datetime, str] | None
     created_from: datetime | None
     created_to: datetime | None
 
@@ -40,7 +42,7 @@ class Page:
         given = request.query_params
         known = {"limit", "cursor", "createdFrom", "createdTo", *also}
         if unknown := sorted(set(given) - known):
-            raise InvalidQuery(f"Unknown query parameter: {unknown[0][:40]!r}.")
+            raise InvalidQuery(f"Unknown query parameter: {shown_name(unknown[0])}.")
         if any(len(given.getlist(name)) > 1 or "\0" in given[name] for name in given):
             raise InvalidQuery("A query parameter is given once, without NUL.")
         return cls(
@@ -73,13 +75,18 @@ class Page:
 
 
 def _after(
-    rows: QuerySet[Row], key: tuple[str, str], after: tuple[str, str], *, newest_first: bool
+    rows: QuerySet[Row], key: tuple[str, str], after: tuple[datetime, str], *, newest_first: bool
 ) -> QuerySet[Row]:
     # A row comparison is one range of the index; (a < x OR (a = x AND b < y)) is not.
-    columns = ", ".join(rows.model._meta.get_field(name).column for name in key)
+    fields = [rows.model._meta.get_field(name) for name in key]
+    columns = ", ".join(field.column for field in fields)
     comparison = "<" if newest_first else ">"
+    try:
+        bounds = [field.to_python(value) for field, value in zip(fields, after, strict=True)]
+    except ValidationError:
+        raise _not_a_cursor() from None
     after_cursor: QuerySet[Row] = rows.alias(
-        _after=RawSQL(f"({columns}) {comparison} (%s, %s)", after)  # noqa: S611 - our own columns
+        _after=RawSQL(f"({columns}) {comparison} (%s, %s)", bounds)  # noqa: S611 - our own columns
     ).filter(_after=True)
     return after_cursor
 
@@ -96,14 +103,19 @@ def _instant(text: str | None, name: str) -> datetime | None:
     if text is None:
         return None
     try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
+        return _utc(text)
+    except (ValueError, OverflowError):
         raise InvalidQuery(
             f"{name} is an ISO 8601 instant with a zone, such as 2026-01-31T00:00:00Z."
-        )
-    return instant
+        ) from None
+
+
+def _utc(text: str) -> datetime:
+    # In UTC, because Python knows offsets that PostgreSQL does not.
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(text)
+    return instant.astimezone(UTC)
 
 
 def _encode(row: Any, key: tuple[str, str]) -> str:
@@ -111,16 +123,17 @@ def _encode(row: Any, key: tuple[str, str]) -> str:
     return base64.urlsafe_b64encode(json.dumps([clock.iso(instant), str(tie)]).encode()).decode()
 
 
-def _cursor(text: str | None) -> tuple[str, str] | None:
+def _cursor(text: str | None) -> tuple[datetime, str] | None:
     if text is None:
         return None
     try:
         instant, tie = json.loads(base64.urlsafe_b64decode(text.encode("ascii")))
-        datetime.fromisoformat(instant)
-        if not (isinstance(tie, str) and tie.isascii() and tie.replace("-", "").isalnum()):
-            raise ValueError
-        if not ((tie.isdigit() and len(tie) < 19) or len(tie) == 36):
-            raise ValueError
-    except (ValueError, TypeError, binascii.Error, UnicodeEncodeError, RecursionError):
-        raise InvalidQuery("cursor is the nextCursor of an earlier answer.") from None
-    return instant, tie
+        if not (isinstance(tie, str) and len(tie) <= _MAX_TIE_LENGTH):
+            raise TypeError
+        return _utc(instant), tie
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise _not_a_cursor() from None
+
+
+def _not_a_cursor() -> InvalidQuery:
+    return InvalidQuery("cursor is the nextCursor of an earlier answer.")

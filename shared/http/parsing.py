@@ -12,6 +12,8 @@ from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
+from shared.http.charset import is_utf8
+
 _MAX_DEPTH = 20
 
 
@@ -33,9 +35,9 @@ class StrictJSONParser(BaseParser):
     ) -> dict[str, Any]:
         """The body as a dictionary. Raises: ParseError, UnsupportedMediaType."""
         request: Request = parser_context["request"]
-        charset = request.META.get("CONTENT_TYPE", "").lower().partition("charset=")[2]
-        if charset.strip(' "') not in ("", "utf-8", "utf8"):
-            raise UnsupportedMediaType(media_type or "", detail="Send JSON in UTF-8.")
+        parameters = request._request.content_params or {}
+        if not is_utf8(parameters.get("charset", "utf-8")):
+            raise UnsupportedMediaType(media_type or "")
         return parse_object(request._request.body)
 
 

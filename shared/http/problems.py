@@ -15,7 +15,6 @@ from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
-from rest_framework.response import Response
 
 from shared import correlation
 from shared.errors import DomainError
@@ -38,6 +37,11 @@ _FRAMEWORK_CODES = {
     exceptions.UnsupportedMediaType: "unsupported_media_type",
     exceptions.Throttled: "too_many_requests",
 }
+# Its own words would repeat what was sent.
+_DETAILS = {
+    exceptions.MethodNotAllowed: "This address does not know that method.",
+    exceptions.UnsupportedMediaType: "Send JSON in UTF-8, with Content-Type: application/json.",
+}
 # Refusals of a single field that deserve a code of their own instead of `validation_failed`.
 _FIELD_CODES = frozenset({"unknown_field", "card_number_refused"})
 
@@ -55,18 +59,20 @@ def problem(status: int, code: str, detail: str, **extra: object) -> dict[str, A
     }
 
 
-def problem_response(status: int, code: str, detail: str, **extra: object) -> HttpResponse:
-    """A problem document as a plain Django response, for what happens outside the views."""
-    response = JsonResponse(problem(status, code, detail, **extra), status=status)
-    response["Content-Type"] = CONTENT_TYPE
-    return response
+def problem_response(status: int, code: str, detail: str) -> HttpResponse:
+    """A problem document as a response, for what happens outside the views."""
+    return _response(problem(status, code, detail))
 
 
-def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
+def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
     """Django REST framework's hook: every exception of a view as a problem document."""
     body = _problem_of(error)
-    headers = _headers_of(error, body)
-    return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
+    return _response(body, _headers_of(error, body))
+
+
+def _response(body: dict[str, Any], headers: dict[str, str] | None = None) -> HttpResponse:
+    # A plain response: the framework's own is rendered by the view's renderer, be it HTML.
+    return JsonResponse(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
 
 
 def _problem_of(error: Exception) -> dict[str, Any]:
@@ -76,7 +82,7 @@ def _problem_of(error: Exception) -> dict[str, Any]:
         return _validation_problem(error)
     if isinstance(error, exceptions.APIException):
         code = _FRAMEWORK_CODES.get(type(error), "error")
-        return problem(error.status_code, code, str(error.detail))
+        return problem(error.status_code, code, _DETAILS.get(type(error), str(error.detail)))
     if isinstance(error, Http404):
         return problem(404, "not_found", "There is no such thing.")
     if isinstance(error, PermissionDenied | SuspiciousOperation):

@@ -18,12 +18,14 @@ Seen = TypeVar("Seen")
 
 _LOOK_EVERY_SECONDS = 0.02
 _MAX_WAIT_SECONDS = 30
+# One preference among several, as RFC 7240 writes them; beyond nine digits it is not a duration.
+_WAIT = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:[;,]|$)', re.ASCII | re.IGNORECASE)
 _places = threading.BoundedSemaphore(max(1, settings.WEB_THREADS // 2))
 
 
 def preferred_wait_seconds(request: Request, *, default: int = 0) -> int:
     """The N of `Prefer: wait=N` within 1…30, or the default when the header asks for nothing."""
-    match = re.search(r"\bwait=([0-9]{1,4})\b", request.META.get("HTTP_PREFER", ""), re.ASCII)
+    match = _WAIT.search(request.META.get("HTTP_PREFER", ""))
     if match is None:
         return default
     return min(int(match[1]), _MAX_WAIT_SECONDS)

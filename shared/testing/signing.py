@@ -53,7 +53,7 @@ class SigningClient:
     def send_with(
         self, method: str, path: str, body: bytes, signed: dict[str, str], **headers: str
     ) -> Any:
-        """A request with these signing headers."""
+        """A request with these signing headers; `headers` may replace them."""
         content_type = {"content_type": JSON} if body else {}
         client: Any = self.client
         return client.generic(
@@ -61,8 +61,7 @@ class SigningClient:
             "/api/v1" + path,
             body,
             **content_type,
-            **signed,
-            **headers,
+            **(signed | headers),
         )
 
     def signed_headers(self, body: bytes, *, at: float | None = None) -> dict[str, str]:

@@ -1,0 +1,205 @@
+"""Payments over HTTP: accepting, waiting, listing."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection, connections
+
+from shared.event_bus import drain
+from shared.testing.api import payment_body, refused
+from shared.testing.signing import SigningClient
+
+pytestmark = pytest.mark.django_db
+
+
+def while_draining(ask: Callable[[], Any]) -> Any:
+    """The answer to a request that waits while a dispatcher works."""
+
+    def in_own_connection() -> Any:
+        try:
+            return ask()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(in_own_connection)
+        while not asked.done():
+            drain()
+        return asked.result()
+
+
+class TestTakingAPayment:
+    def test_answers_pending_at_once(self, merchant: SigningClient) -> None:
+        body = payment_body(description="Order 1", metadata={"order": "1"})
+        answer = merchant.post("/payments", body)
+        assert answer.status_code == 202
+        payment = answer.json()
+        assert answer.headers["Location"] == f"/api/v1/payments/{payment['paymentId']}"
+        assert answer.headers["X-Correlation-ID"] == payment["correlationId"]
+        assert UUID(payment["paymentId"]).version == 7
+        assert payment == payment | {
+            "merchantId": merchant.merchant_id,
+            "payeeAccountId": body["payeeAccountId"],
+            "status": "PENDING",
+            "amount": "250.00",
+            "currency": "USD",
+            "authorisedAmount": "0.00",
+            "capturedAmount": "0.00",
+            "refundedAmount": "0.00",
+            "inDoubt": False,
+            "paymentMethod": {"type": "CARD", "token": "tok_test"},
+            "description": "Order 1",
+            "metadata": {"order": "1"},
+        }
+        assert payment["createdAt"].endswith("Z")
+        assert (
+            not {"declineReason", "failureReason", "authorisedAt", "ledgerBalance"} & payment.keys()
+        )
+
+    @pytest.mark.parametrize(
+        ("token", "status", "reason"),
+        [
+            ("tok_test", "AUTHORISED", None),
+            ("tok_declined", "DECLINED", "do_not_honor"),
+            ("tok_insufficient_funds", "DECLINED", "insufficient_funds"),
+        ],
+    )
+    def test_answers_the_decision_when_asked_to_wait(
+        self, merchant: SigningClient, token: str, status: str, reason: str | None
+    ) -> None:
+        body = payment_body(paymentMethod={"type": "CARD", "token": token})
+        answer = while_draining(lambda: merchant.post("/payments", body, HTTP_PREFER="wait=10"))
+        assert (answer.status_code, answer.json()["status"]) == (201, status)
+        assert answer.json().get("declineReason") == reason
+
+    def test_waits_unasked_when_asked_to_authorise(self, merchant: SigningClient) -> None:
+        answer = while_draining(lambda: merchant.post("/payments/authorize", payment_body()))
+        assert (answer.status_code, answer.json()["status"]) == (201, "AUTHORISED")
+        assert answer.json()["authorisedAmount"] == "250.00"
+
+    def test_answers_pending_when_nothing_is_decided_in_time(self, merchant: SigningClient) -> None:
+        answer = merchant.post("/payments/authorize", payment_body(), HTTP_PREFER="wait=1")
+        assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
+        at_once = merchant.post("/payments/authorize", payment_body(), HTTP_PREFER="wait=0")
+        assert at_once.status_code == 202
+
+    def test_takes_texts_up_to_their_limits(self, merchant: SigningClient) -> None:
+        changes: list[dict[str, Any]] = [
+            {"description": "😀" * 500},
+            {"description": ""},
+            {"metadata": {str(number).rjust(40, "k"): "v" * 500 for number in range(20)}},
+            {"metadata": {}},
+            {"metadata": {"a": ""}},
+            {"paymentMethod": {"type": "WALLET", "token": "t" * 100}},
+        ]
+        for change in changes:
+            answer = merchant.post("/payments", payment_body(**change))
+            assert answer.status_code == 202
+            name, value = next(iter(change.items()))
+            assert answer.json()[name] == value
+
+    def test_refuses_texts_beyond_their_limits(self, merchant: SigningClient) -> None:
+        for change in (
+            {"description": "x" * 501},
+            {"metadata": {str(number): "" for number in range(21)}},
+            {"metadata": {"k" * 41: ""}},
+            {"metadata": {"": ""}},
+            {"metadata": {"k": "v" * 501}},
+            {"paymentMethod": {"type": "CARD", "token": "t" * 101}},
+            {"paymentMethod": {"type": "CARD", "token": ""}},
+            {"paymentMethod": {"type": "CARD"}},
+            {"paymentMethod": {"token": "tok_test"}},
+        ):
+            answer = merchant.post("/payments", payment_body(**change))
+            refused(answer, 400, "validation_failed")
+
+    @pytest.mark.parametrize("field", ["payeeAccountId", "amount", "currency", "paymentMethod"])
+    def test_requires(self, merchant: SigningClient, field: str) -> None:
+        body = payment_body()
+        del body[field]
+        answer = merchant.post("/payments", body)
+        refused(answer, 400, "validation_failed")
+        assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+    @pytest.mark.parametrize(
+        ("amount", "currency", "shown"),
+        [("10", "JPY", "10"), ("1.5", "KWD", "1.500"), ("0.01", "USD", "0.01")],
+    )
+    def test_answers_amounts_with_all_decimals(
+        self, merchant: SigningClient, amount: str, currency: str, shown: str
+    ) -> None:
+        answer = merchant.post("/payments", payment_body(amount=amount, currency=currency))
+        assert answer.json()["amount"] == shown
+
+    def test_keeps_strange_texts_as_they_are(self, merchant: SigningClient) -> None:
+        """F76: stored; what becomes of them in e-mails is shown in `flows/test_secrets.py`."""
+        for text in (
+            "a\r\nBcc: b@example.com",
+            "\u202ereversed",
+            "a" + "\u0301" * 400,
+            "\x1b[31mred",
+            "${jndi:ldap://x}",
+            "<script>alert(1)</script>",
+            "'; DROP TABLE payments.payment; --",
+            "\ufffe\uffff\U0010ffff",
+        ):
+            body = payment_body(description=text, metadata={text[:40]: text})
+            answer = merchant.post("/payments", body)
+            assert answer.status_code == 202
+            shown = merchant.get(f"/payments/{answer.json()['paymentId']}").json()
+            assert (shown["description"], shown["metadata"]) == (text, body["metadata"])
+
+
+class TestListing:
+    def test_shows_the_merchants_payments_newest_first(self, merchant: SigningClient) -> None:
+        paid = [merchant.post("/payments", payment_body()).json() for _ in range(3)]
+        assert merchant.get("/payments").json() == {"data": paid[::-1], "nextCursor": None}
+
+    def test_filters_by_status(self, merchant: SigningClient) -> None:
+        merchant.post("/payments", payment_body())
+        drain()
+        merchant.post("/payments", payment_body())
+        for status, count in (("PENDING", 1), ("AUTHORISED", 1), ("FAILED", 0)):
+            listed = merchant.get(f"/payments?status={status}").json()["data"]
+            assert [payment["status"] for payment in listed] == [status] * count
+
+
+class TestReading:
+    def test_shows_a_payment_with_its_books_and_trail(self, merchant: SigningClient) -> None:
+        accepted = merchant.post("/payments", payment_body()).json()
+        drain()
+        answer = merchant.get(f"/payments/{accepted['paymentId']}")
+        assert answer.headers["X-Correlation-ID"] == accepted["correlationId"]
+        assert answer.json()["ledgerBalance"] == "0.00"
+        (entry,) = answer.json()["ledgerEntries"]
+        journal = merchant.get(f"/ledger/journal/{accepted['correlationId']}").json()["data"]
+        assert [one["entryId"] for one in journal] == [entry["entryId"]]
+        debits = [posting.get("debit") for posting in journal[0]["postings"]]
+        credits_ = [posting.get("credit") for posting in journal[0]["postings"]]
+        assert sorted(debits + credits_, key=str) == ["250.00", "250.00", None, None]
+        balances = merchant.get("/ledger/balances").json()["data"]
+        assert [(one["currency"], one["pending"]) for one in balances] == [("USD", "250.00")]
+        assessment = merchant.get(f"/fraud/assessments/{accepted['paymentId']}").json()
+        assert (assessment["decision"], assessment["score"] + assessment["riskScore"]) == (
+            "APPROVE",
+            100,
+        )
+        events = merchant.get(f"/payments/{accepted['paymentId']}/events").json()["data"]
+        assert {event["correlationId"] for event in events} == {accepted["correlationId"]}
+
+    def test_knows_nothing_of_a_payment_before_it_was_assessed_and_posted(
+        self, merchant: SigningClient
+    ) -> None:
+        accepted = merchant.post("/payments", payment_body()).json()
+        journal = merchant.get(f"/ledger/journal/{accepted['correlationId']}")
+        refused(journal, 404, "journal_not_found")
+        assessment = merchant.get(f"/fraud/assessments/{accepted['paymentId']}")
+        refused(assessment, 404, "assessment_not_found")
+        assert merchant.get("/ledger/balances").json() == {"data": []}
+
+    def test_leaves_no_transaction_open(self, merchant: SigningClient) -> None:
+        refused(merchant.get(f"/payments/{uuid4()}"), 404, "payment_not_found")
+        assert connection.get_autocommit()

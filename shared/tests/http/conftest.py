@@ -1,0 +1,16 @@
+"""Who calls in the tests of the HTTP plumbing."""
+
+import pytest
+
+from shared.testing.api import registered_merchant
+from shared.testing.signing import SigningClient
+
+
+@pytest.fixture
+def merchant(db: None) -> SigningClient:
+    return registered_merchant()
+
+
+@pytest.fixture
+def other(db: None) -> SigningClient:
+    return registered_merchant("Other Ltd")
