@@ -1,19 +1,25 @@
 """Assessments, and what the rules are configured with."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
 from fraud.domain.engine import Decision, Verdict
 from fraud.domain.rules import Rule as ConfiguredRule
-from fraud.domain.rules import RuleKind
+from fraud.domain.rules import RuleKind, complaints
 from shared.errors import Conflict
-from shared.identifiers import new_id
-from shared.money import MAX_AMOUNT_MINOR
+from shared.identifiers import is_canonical, new_id
+from shared.money import EXPONENTS, MAX_AMOUNT_MINOR, format_amount
+from shared.postgres.batches import insert_all
 from shared.postgres.naming import schema_table
+
+AWAITS_REVIEW = Q(decision=Decision.REVIEW, reviewed_at__isnull=True)
+"""An operator has to decide: the condition of the partial index, word for word."""
 
 
 class ReviewAlreadyDecided(Conflict):
@@ -31,7 +37,8 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
             )
         )
         new = [a for a in assessments if a.payment_id not in known]
-        return self.bulk_create(new)
+        insert_all(new)
+        return new
 
 
 class Assessment(models.Model):
@@ -125,7 +132,38 @@ class Assessment(models.Model):
         return 100 - self.score
 
 
-class Rule(models.Model):
+class Setting(models.Model):
+    """What operators configure: checked whenever it is stored, whoever stores it."""
+
+    class Meta:
+        abstract = True
+
+    # Mutators
+
+    def store(self) -> None:
+        """
+        Write it as it is now.
+
+        Raises:
+            ValidationError: it would not work, or says the same as another.
+
+        """
+        self.full_clean()
+        self.save()
+
+    def remove(self) -> None:
+        """Take it away."""
+        self.delete()
+
+    # Properties
+
+    @property
+    def terms(self) -> str:
+        """All of it in one line, for the trail."""
+        raise NotImplementedError
+
+
+class Rule(Setting):
     """A rule as configured by operators: its weight, its parameters, whether it is on."""
 
     id = models.BigAutoField(primary_key=True)
@@ -151,7 +189,21 @@ class Rule(models.Model):
         """Its name."""
         return self.name
 
+    def clean_fields(self, exclude: Any = None) -> None:
+        """Raises: ValidationError, also for parameters that a rule of its kind cannot run with."""
+        super().clean_fields(exclude)
+        is_told = "parameters" in (exclude or ()) or self.kind not in set(RuleKind)
+        if not is_told and (found := complaints(RuleKind(self.kind), self.parameters)):
+            raise ValidationError({"parameters": found})
+
     # Properties
+
+    @property
+    def terms(self) -> str:
+        """All of it in one line, for the trail."""
+        state = "on" if self.is_enabled else "off"
+        parameters = json.dumps(self.parameters, sort_keys=True)
+        return f"{self.name}: {self.kind}, weight {self.weight}, {parameters}, {state}"
 
     @property
     def configured(self) -> ConfiguredRule:
@@ -159,7 +211,7 @@ class Rule(models.Model):
         return ConfiguredRule(self.name, RuleKind(self.kind), self.weight, self.parameters)
 
 
-class AmountLimit(models.Model):
+class AmountLimit(Setting):
     """A limit for one currency that replaces the amount rule's general one."""
 
     currency = models.CharField(max_length=3, primary_key=True)
@@ -176,10 +228,23 @@ class AmountLimit(models.Model):
 
     def __str__(self) -> str:
         """Currency and limit."""
-        return f"{self.currency} {self.limit_minor}"
+        return self.terms
+
+    def clean_fields(self, exclude: Any = None) -> None:
+        """Raises: ValidationError, also for what is no currency."""
+        super().clean_fields(exclude)
+        if self.currency not in EXPONENTS:
+            raise ValidationError({"currency": "An upper-case ISO 4217 code, such as USD."})
+
+    # Properties
+
+    @property
+    def terms(self) -> str:
+        """All of it in one line, for the trail."""
+        return f"{self.currency} {format_amount(self.limit_minor, self.currency)}"
 
 
-class BlockedValue(models.Model):
+class BlockedValue(Setting):
     """A trait of payments that the blocklist rule hits: a payee, a token, a merchant."""
 
     TRAITS = ("payee", "token", "merchant")
@@ -199,3 +264,16 @@ class BlockedValue(models.Model):
     def __str__(self) -> str:
         """Trait and value."""
         return f"{self.trait} {self.value}"
+
+    def clean_fields(self, exclude: Any = None) -> None:
+        """Raises: ValidationError, also for what no payment's trait can be equal to."""
+        super().clean_fields(exclude)
+        if self.trait != "token" and not is_canonical(self.value):
+            raise ValidationError({"value": f"A {self.trait} is a UUID in lower case."})
+
+    # Properties
+
+    @property
+    def terms(self) -> str:
+        """All of it in one line, for the trail."""
+        return f"{self.trait} {self.value}: {self.reason or 'no reason noted'}"

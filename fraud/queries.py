@@ -8,7 +8,7 @@ from uuid import UUID
 from fraud import conf
 from fraud.domain.rules import Rule as ConfiguredRule
 from fraud.domain.rules import RuleKind
-from fraud.models import AmountLimit, Assessment, BlockedValue, Rule
+from fraud.models import AWAITS_REVIEW, AmountLimit, Assessment, BlockedValue, Rule
 from shared.errors import NotFound
 
 Instrument = tuple[str, str]
@@ -33,6 +33,11 @@ def lock_assessment(assessment_id: UUID) -> Assessment:
     if found is None:
         raise AssessmentNotFound
     return found
+
+
+def count_awaiting_reviews() -> int:
+    """How many payments wait for an operator."""
+    return Assessment.objects.filter(AWAITS_REVIEW).count()
 
 
 def list_enabled_rules() -> list[ConfiguredRule]:

@@ -18,7 +18,7 @@ from django.db.models import F, Q
 
 from ledger.domain.posting_rules import AccountKey, AccountKind, EntryType, Line, Side
 from shared.identifiers import new_id
-from shared.money import MAX_AMOUNT_MINOR
+from shared.money import MAX_AMOUNT_MINOR, Money
 from shared.postgres.batches import insert_all
 from shared.postgres.naming import schema_table
 
@@ -125,8 +125,9 @@ class JournalEntryQuerySet(models.QuerySet["JournalEntry"]):
         An entry posted before for the same event and type is left alone. Accounts are locked in
         ascending order first, so two batches never wait for each other in a circle.
         """
+        accounts = Account.objects.opened((line.account for d in drafts for line in d.lines), now)
+        # Only behind the locks: whoever posts the same events now has waited for the same accounts.
         new = self._not_posted(drafts)
-        accounts = Account.objects.opened((line.account for d in new for line in d.lines), now)
         entries = [JournalEntry.of(draft, now=now) for draft in new]
         insert_all(entries)
         changes_minor: dict[UUID, int] = defaultdict(int)
@@ -174,6 +175,7 @@ class JournalEntry(models.Model):
 
     class Meta:
         db_table = schema_table("ledger", "journal_entry")
+        verbose_name_plural = "journal entries"
         constraints = [
             models.UniqueConstraint(
                 fields=["event_id", "entry_type"], name="journal_entry_once_per_event"
@@ -195,7 +197,7 @@ class JournalEntry(models.Model):
 
     def __str__(self) -> str:
         """Type and amount."""
-        return f"{self.entry_type} {self.amount_minor} {self.currency}"
+        return f"{self.entry_type} {Money(self.amount_minor, self.currency)}"
 
     # Factories
 
@@ -246,8 +248,8 @@ class Posting(models.Model):
         ]
 
     def __str__(self) -> str:
-        """Debit and credit."""
-        return f"Dr {self.debit_minor} / Cr {self.credit_minor}"
+        """Debit and credit, in minor units: the currency is the account's."""
+        return f"Dr {self.debit_minor} / Cr {self.credit_minor} minor units"
 
     # Factories
 

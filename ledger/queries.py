@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Sum
 
 from ledger.domain.posting_rules import AccountKind
 from ledger.models import Account, JournalEntry
@@ -21,6 +22,14 @@ class Balance:
 
     currency: str
     pending_minor: int
+
+
+@dataclass(frozen=True)
+class TrialBalance:
+    """What all debits minus all credits of a currency come to: anything but 0 is an alarm."""
+
+    currency: str
+    difference_minor: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,16 @@ def list_balances(merchant_id: UUID) -> list[Balance]:
         Balance(currency=account.currency, pending_minor=-account.balance_minor)
         for account in accounts.order_by("currency")
     ]
+
+
+def trial_balance() -> list[TrialBalance]:
+    """
+    The sum of all balances per currency: cheap, because it reads accounts and no postings.
+
+    What it cannot see, such as a balance that differs from its postings, `find_imbalances` does.
+    """
+    sums = Account.objects.values_list("currency").annotate(minor=Sum("balance_minor"))
+    return [TrialBalance(currency, int(minor)) for currency, minor in sums.order_by("currency")]
 
 
 def find_imbalances() -> list[Finding]:

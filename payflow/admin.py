@@ -1,11 +1,214 @@
-"""The operators' admin site."""
+"""
+The operators' admin site and its front page, which says how things stand.
 
+What the page shows is read from one module after the other and put together here.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import structlog
+from django.conf import settings
 from django.contrib.admin import AdminSite
+from django.db import DatabaseError, connection, transaction
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from fraud.queries import count_awaiting_reviews
+from ledger.queries import trial_balance
+from notifications.queries import messages_backlog
+from payments.queries import count_by_status, operations_backlog
+from shared import clock
+from shared.event_bus.standing import Backlog, backlog_by_listener, last_runs
+from shared.money import format_amount
+
+log = structlog.get_logger(__name__)
+
+Read = TypeVar("Read")
+
+PATIENCE_MS = 3000
+"""A figure that takes longer is left out: this page must open when nothing else does."""
 
 
 class PayflowAdminSite(AdminSite):
-    """Django's admin under our name."""
+    """Django's admin under our name, with a front page of its own."""
 
     site_header = "PayFlow"
     site_title = "PayFlow"
     index_title = "How things stand"
+    site_url = None
+    # Lists of ids, amounts and times need the width; the front page names every list.
+    enable_nav_sidebar = False
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """The front page: figures, each linked to its rows, then the list of all there is."""
+        standing = Standing.read(clock.now())
+        return super().index(request, {"standing": standing, **(extra_context or {})})
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """The modules in the order in which a payment meets them, then the machinery."""
+        order = [*settings.MODULES, "shared", "auth"]
+        apps = super().get_app_list(request, app_label)
+        known = {label: place for place, label in enumerate(order)}
+        return sorted(apps, key=lambda app: known.get(app["app_label"], len(order)))
+
+    def story_address(self, correlation_id: object) -> str:
+        """Where a story's events are listed."""
+        return _rows("audit_record", q=str(correlation_id))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number and the rows it counts."""
+
+    count: int
+    address: str
+    is_trouble: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table: what it is about, its figures, and when."""
+
+    name: str
+    figures: tuple[Figure, ...]
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What the books of a currency come to."""
+
+    currency: str
+    difference: str
+    is_balanced: bool
+
+
+Lines = Sequence[Line] | None
+"""None: it could not be read in time."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Everything the front page says."""
+
+    now: datetime
+    payments: Lines
+    reviews: Figure | None
+    publications: Lines
+    outside_work: Lines
+    books: Sequence[Sum] | None
+    jobs: Sequence[Any] | None
+
+    @classmethod
+    def read(cls, now: datetime) -> "Standing":
+        """Look everywhere, one module at a time."""
+        return cls(
+            now=now,
+            payments=_in_time(lambda: _payments(now)),
+            reviews=_in_time(_reviews),
+            publications=_in_time(lambda: _publications(now)),
+            outside_work=_in_time(lambda: _outside_work(now)),
+            books=_in_time(_books),
+            jobs=_in_time(lambda: last_runs(now)),
+        )
+
+    @property
+    def alerts(self) -> list[str]:
+        """What is wrong, in sentences; empty when nothing is."""
+        work = [*(self.publications or ()), *(self.outside_work or ())]
+        concerns = {
+            "The ledger does not balance.": any(not s.is_balanced for s in self.books or ()),
+            "Work is parked or overdue.": any(f.is_trouble for line in work for f in line.figures),
+            "A scheduled job is late.": any(job.is_late for job in self.jobs or ()),
+            "Some figures could not be read in time.": None in vars(self).values(),
+        }
+        return [text for text, is_so in concerns.items() if is_so]
+
+
+def _payments(now: datetime) -> list[Line]:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    # The parameters of the list's own filter for today, so that it shows as chosen there.
+    today = {"created_at__gte": midnight, "created_at__lt": midnight + timedelta(days=1)}
+    return [
+        Line(
+            count.status,
+            (
+                Figure(
+                    count.recent, _rows("payments_payment", status__exact=count.status, **today)
+                ),
+                Figure(count.total, _rows("payments_payment", status__exact=count.status)),
+            ),
+        )
+        for count in count_by_status(since=midnight)
+    ]
+
+
+def _reviews() -> Figure:
+    return Figure(count_awaiting_reviews(), _rows("fraud_assessment", review="awaited"))
+
+
+def _publications(now: datetime) -> list[Line]:
+    return [
+        _work(backlog, "shared_publication", listener_id=backlog.name)
+        for backlog in backlog_by_listener(now)
+    ]
+
+
+def _outside_work(now: datetime) -> list[Line]:
+    return [
+        _work(operations_backlog(now), "payments_operation"),
+        _work(messages_backlog(now), "notifications_message"),
+    ]
+
+
+def _work(backlog: Backlog, model: str, **chosen: object) -> Line:
+    counts = {
+        "outstanding": backlog.outstanding,
+        "blocked": backlog.blocked,
+        "overdue": backlog.overdue,
+        "parked": backlog.parked,
+    }
+    figures = {
+        state: Figure(count, _rows(model, state=state, **chosen), _is_trouble(state, count))
+        for state, count in counts.items()
+        if count is not None
+    }
+    return Line(backlog.name, tuple(figures.values()), since=backlog.oldest_at)
+
+
+def _is_trouble(state: str, count: int) -> bool:
+    return state in ("overdue", "parked") and count > 0
+
+
+def _books() -> list[Sum]:
+    return [
+        Sum(
+            total.currency,
+            format_amount(total.difference_minor, total.currency),
+            is_balanced=total.difference_minor == 0,
+        )
+        for total in trial_balance()
+    ]
+
+
+def _rows(model: str, **chosen: object) -> str:
+    address = reverse(f"admin:{model}_changelist")
+    return f"{address}?{urlencode(chosen)}" if chosen else address
+
+
+def _in_time(read: Callable[[], Read]) -> Read | None:
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL statement_timeout = {PATIENCE_MS}")
+            return read()
+    except DatabaseError as error:
+        log.warning("a figure could not be read", reason=str(error).strip())
+        return None

@@ -3,6 +3,7 @@ The rules: each looks at the facts of a payment and says why it hits, or nothing
 
 To add a rule, write a function here, name it in `KINDS`, and create a row of that kind in the
 admin. Its weight, its parameters and whether it is switched on are data of that row.
+Say in `PARAMETERS` what it may be configured with: no rule ever runs with anything else.
 `fraud/tests/domain/test_rules.py` has a test for every kind.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from fraud import conf
 from shared.money import EXPONENTS, format_amount
 
 
@@ -48,6 +50,15 @@ class Rule:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class WholeNumber:
+    """A parameter: a whole number between two limits, which a rule needs or can do without."""
+
+    minimum: int
+    maximum: int
+    is_required: bool = True
+
+
 Why = str | None
 
 
@@ -80,3 +91,32 @@ KINDS: dict[RuleKind, Callable[[Rule, Facts], Why]] = {
     RuleKind.VELOCITY: velocity,
     RuleKind.BLOCKLIST: blocklist,
 }
+
+PARAMETERS: dict[RuleKind, dict[str, WholeNumber]] = {
+    RuleKind.AMOUNT_LIMIT: {"limit": WholeNumber(1, 10**12, is_required=False)},
+    RuleKind.VELOCITY: {
+        "seconds": WholeNumber(1, int(conf.LONGEST_WINDOW.total_seconds())),
+        "count": WholeNumber(1, 10_000),
+    },
+    RuleKind.BLOCKLIST: {},
+}
+
+
+def complaints(kind: RuleKind, parameters: object) -> list[str]:
+    """What is wrong with parameters for a rule of this kind, in sentences; empty when nothing."""
+    if not isinstance(parameters, dict):
+        return ['Parameters are a JSON object, such as {"seconds": 600, "count": 10}.']
+    known = PARAMETERS[kind]
+    unknown = [f"{kind} takes no parameter {name!r}." for name in parameters if name not in known]
+    return unknown + [
+        f"{name!r} is a whole number from {number.minimum} to {number.maximum}."
+        for name, number in known.items()
+        if not _suits(number, parameters.get(name))
+    ]
+
+
+def _suits(number: WholeNumber, value: object) -> bool:
+    if value is None:
+        return not number.is_required
+    # A JSON `true` is a Python int.
+    return type(value) is int and number.minimum <= value <= number.maximum

@@ -92,6 +92,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField()),
             ],
             options={
+                "verbose_name_plural": "journal entries",
                 "db_table": '"ledger"."journal_entry"',
                 "indexes": [models.Index(fields=["correlation_id"], name="journal_entry_by_story")],
                 "constraints": [

@@ -50,7 +50,8 @@ class Backlog:
     outstanding: int
     overdue: int
     parked: int
-    blocked: int
+    blocked: int | None
+    """None: such rows do not wait for each other."""
     oldest_at: datetime | None
 
 
@@ -69,8 +70,7 @@ class LastRun:
 
 def states_of(rows: type[Outstanding]) -> tuple[State, ...]:
     """The states such rows can be in: publications are deleted when done, intents never blocked."""
-    is_publication = issubclass(rows, Publication)
-    missing = State.DONE if is_publication else State.BLOCKED
+    missing = State.DONE if _has_order(rows) else State.BLOCKED
     return tuple(state for state in State if state is not missing)
 
 
@@ -82,8 +82,8 @@ def in_state(rows: QuerySet[Row], state: State, now: datetime) -> QuerySet[Row]:
         return rows.filter(parked_at=None, due_at=None)
     due = rows.filter(due_at__isnull=False)
     if state is State.BLOCKED:
-        return due.filter(_behind_a_parked_one())
-    if issubclass(rows.model, Publication):
+        return due.filter(_behind_a_parked_one()) if _has_order(rows.model) else rows.none()
+    if _has_order(rows.model):
         due = due.exclude(_behind_a_parked_one())
     is_overdue = Q(due_at__lt=now - OVERDUE_AFTER)
     return due.filter(is_overdue if state is State.OVERDUE else ~is_overdue)
@@ -118,7 +118,7 @@ def backlog_of(rows: type[Outstanding], now: datetime) -> Backlog:
         parked=Count("pk", filter=Q(parked_at__isnull=False)),
         oldest_at=Min("created_at"),
     )
-    return Backlog(name=str(rows._meta.verbose_name_plural), blocked=0, **sums)
+    return Backlog(name=str(rows._meta.verbose_name_plural), blocked=None, **sums)
 
 
 def last_runs(now: datetime) -> list[LastRun]:
@@ -131,6 +131,10 @@ def _last_run(job: schedule.Job, now: datetime) -> LastRun:
     last = slots.values_list("scheduled_at", flat=True).first()
     due = job.schedule.slot(now - LATE_AFTER)
     return LastRun(job.id, last, is_late=last is not None and last < due)
+
+
+def _has_order(rows: type[Outstanding]) -> bool:
+    return issubclass(rows, Publication)
 
 
 def _behind_a_parked_one() -> Exists:

@@ -1,0 +1,21 @@
+"""What operators see of messages: what was sent, what waits, what is parked."""
+
+from django.contrib import admin
+
+from notifications.domain.templates import TEMPLATES
+from notifications.models import Message
+from shared.admin import OutstandingAdmin, choices_filter
+
+TemplateFilter = choices_filter(
+    "template", "template", lambda: [(name, name) for name in sorted(set(TEMPLATES.values()))]
+)
+
+
+@admin.register(Message)
+class MessageAdmin(OutstandingAdmin):
+    """Messages to merchants, newest first."""
+
+    list_display = ("template", "recipient", "state", "failures", "sent_at", "created_at")
+    list_filter = (*OutstandingAdmin.list_filter, TemplateFilter)
+    search_fields = ("id", "correlation_id", "event_id", "merchant_id", "recipient")
+    search_help_text = "An id, or a recipient."

@@ -1,0 +1,202 @@
+"""The admin as a whole: its front page, and every page of everything registered."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db import OperationalError
+
+from audit.models import Record
+from fraud.models import AmountLimit, BlockedValue, Rule
+from ledger.models import Account
+from notifications.models import Message
+from payflow.admin import Standing
+from payments.models import Operation
+from shared import clock
+from shared.event_bus import drain
+from shared.models import Publication, ScheduledRun
+from shared.testing.api import payment_body, registered_merchant
+from shared.testing.operators import OperatorClient, address, text, withstands_hostile_terms
+
+pytestmark = pytest.mark.django_db
+
+FRONT_PAGE = "/admin/"
+
+
+@pytest.fixture
+def operator() -> OperatorClient:
+    return OperatorClient()
+
+
+@pytest.fixture
+def one_of_everything() -> None:
+    """At least one row of every registered model."""
+    merchant = registered_merchant()
+    merchant.post("/payments", payment_body())
+    drain()
+    merchant.post("/payments", payment_body())
+    ScheduledRun.objects.create(job="ledger.verify", scheduled_at=clock.now())
+    AmountLimit(currency="USD", limit_minor=10**9).store()
+    BlockedValue(trait="token", value="tok_stolen").store()
+    Group.objects.create(name="operators")
+
+
+def figures(page: str, row: str) -> list[str]:
+    """The numbers in the row of this name."""
+    line = next(line for line in re.findall(r"<tr>.*?</tr>", page, re.DOTALL) if f">{row}<" in line)
+    return re.findall(r'class="figure[^"]*"><a[^>]*>(\d+)<', line)
+
+
+class TestFrontPage:
+    def test_says_how_things_stand(self, operator: OperatorClient) -> None:
+        merchant = registered_merchant()
+        for token in ("tok_test", "tok_test", "tok_declined"):
+            body = payment_body(paymentMethod={"type": "CARD", "token": token})
+            merchant.post("/payments", body)
+        drain()
+        page = text(operator.client.get(FRONT_PAGE))
+        assert "All is well" in page
+        assert figures(page, "AUTHORISED") == ["2", "2"]
+        assert figures(page, "DECLINED") == ["1", "1"]
+        assert figures(page, "FAILED") == ["0", "0"]
+        assert "Every event has reached its listeners." in page
+        assert figures(page, "operations") == ["0", "0", "0"]
+        assert "balanced" in page
+        assert "ledger.verify" in page
+
+    def test_says_what_needs_a_person(self, operator: OperatorClient) -> None:
+        merchant = registered_merchant()
+        Rule.objects.filter(kind="AMOUNT_LIMIT").update(weight=50)
+        merchant.post("/payments", payment_body(amount="99999.00"))
+        drain()
+        merchant.post("/payments", payment_body())
+        long_ago = clock.now() - timedelta(hours=3)
+        fraud = Publication.objects.get(listener_id="fraud.assess_payment")
+        Publication.objects.filter(pk=fraud.pk).update(parked_at=long_ago, due_at=None)
+        Publication.objects.exclude(pk=fraud.pk).update(due_at=long_ago)
+        ScheduledRun.objects.create(job="ledger.verify", scheduled_at=long_ago - timedelta(days=3))
+        page = text(operator.client.get(FRONT_PAGE))
+        assert "All is well" not in page
+        assert figures(page, "fraud.assess_payment") == ["1", "0", "0", "1"]
+        assert figures(page, "audit.record_event") == ["1", "0", "1", "0"]
+        assert "<strong>1</strong> payment</a> waits" in page
+        assert "parked or overdue" in page
+        assert "job is late" in page
+        assert "does not balance" not in page
+
+    def test_says_when_the_ledger_does_not_balance(
+        self, operator: OperatorClient, one_of_everything: None
+    ) -> None:
+        Account.objects.filter(balance_minor__gt=0).update(balance_minor=1)
+        assert "The ledger does not balance." in text(operator.client.get(FRONT_PAGE))
+
+    def test_counts_intents_in_trouble(
+        self, operator: OperatorClient, one_of_everything: None
+    ) -> None:
+        Operation.objects.update(parked_at=clock.now(), due_at=None)
+        Message.objects.update(due_at=clock.now() - timedelta(minutes=1))
+        page = text(operator.client.get(FRONT_PAGE))
+        assert figures(page, "operations") == ["1", "0", "1"]
+        assert figures(page, "messages") == ["1", "1", "0"]
+
+    def test_its_numbers_lead_to_the_rows_they_count(
+        self, operator: OperatorClient, one_of_everything: None
+    ) -> None:
+        page = text(operator.client.get(FRONT_PAGE))
+        links = re.findall(r'<td class="figure[^"]*"><a href="([^"]+)">(\d+)</a>', page)
+        assert len(links) > 10
+        for link, count in links:
+            listed = operator.client.get(link)
+            assert listed.context["cl"].result_count == int(count), link
+
+    def test_opens_when_a_figure_cannot_be_read(
+        self, operator: OperatorClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def time_out(**_: object) -> None:
+            raise OperationalError("canceling statement due to statement timeout")
+
+        monkeypatch.setattr("payflow.admin.count_by_status", time_out)
+        page = text(operator.client.get(FRONT_PAGE))
+        assert "This could not be counted in time." in page
+        assert "All is well" not in page
+        assert Standing.read(clock.now()).payments is None
+
+    def test_needs_a_login(self) -> None:
+        from django.test import Client
+
+        answer = Client().get(FRONT_PAGE)
+        assert answer.status_code == 302
+
+    def test_has_no_inline_style_or_script(
+        self, operator: OperatorClient, one_of_everything: None
+    ) -> None:
+        page = operator.client.get(FRONT_PAGE).content.decode()
+        assert not re.search(r"<style|\sstyle=|<script(?![^>]*\ssrc=)|\son[a-z]+=", page)
+        assert "//cdn" not in page
+
+
+class TestTrail:
+    def test_has_what_operators_do(self, operator: OperatorClient) -> None:
+        registered_merchant().post("/payments", payment_body())
+        publication = Publication.objects.get(listener_id="fraud.assess_payment")
+        Publication.objects.filter(pk=publication.pk).update(parked_at=clock.now(), due_at=None)
+        operator.act("retry", publication, reason="the rule was put right")
+        operator.save(
+            Rule.objects.get(kind="AMOUNT_LIMIT"), weight="50", parameters="{}", why="watch first"
+        )
+        drain()
+        assert not Publication.objects.exists()
+        found = operator.list(Record, event_type="Operator.Action.Taken")
+        pages = [text(operator.page(row)) for row in found.context["cl"].result_list]
+        assert len(pages) == 2
+        assert "fraud.rule.change" in pages[0]
+        assert "watch first" in pages[0]
+        assert "shared.publication.retry" in pages[1]
+        assert "the rule was put right" in pages[1]
+
+
+class TestEveryPage:
+    def test_every_model_of_ours_is_registered(self) -> None:
+        labels = {"payments", "fraud", "ledger", "merchants", "notifications", "audit", "shared"}
+        ours = {
+            model
+            for model in apps.get_models()
+            if model._meta.app_label in labels and ".tests." not in model.__module__
+        }
+        assert ours <= set(admin.site._registry)
+
+    def test_answers_with_a_row(self, operator: OperatorClient, one_of_everything: None) -> None:
+        for model in admin.site._registry:
+            row = model._default_manager.first()
+            assert row is not None, model
+            for answer in (operator.list(model), operator.page(row)):
+                assert answer.status_code == 200, model
+            history = operator.client.get(address(model, "history", row.pk))
+            assert history.status_code == 200, model
+
+    def test_every_list_can_be_searched_sorted_and_filtered(
+        self, operator: OperatorClient, one_of_everything: None
+    ) -> None:
+        for model in admin.site._registry:
+            withstands_hostile_terms(operator, model)
+            listed = operator.list(model).context["cl"]
+            for column in range(1, len(listed.list_display)):
+                assert operator.list(model, o=str(column)).status_code == 200, (model, column)
+            for spec in listed.filter_specs:
+                for choice in spec.choices(listed):
+                    link = address(model, "changelist") + choice["query_string"]
+                    assert operator.client.get(link).status_code == 200, (model, link)
+
+    def test_costs_a_handful_of_queries(
+        self,
+        operator: OperatorClient,
+        one_of_everything: None,
+        django_assert_max_num_queries: object,
+    ) -> None:
+        registered_merchant().post("/payments", payment_body())
+        for model in admin.site._registry:
+            with django_assert_max_num_queries(8):  # type: ignore[operator]
+                operator.list(model)
