@@ -141,6 +141,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
@@ -191,6 +192,7 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "PayFlow <no-reply@payflow.l
 DISPATCH = env.text("PAYFLOW_DISPATCH", "process")
 """`process`: `manage.py dispatch` drains; `web`: a thread of every web process does."""
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
+CELERY_QUEUE = env.text("PAYFLOW_CELERY_QUEUE", "payflow")
 REDIS_URL = env.text("REDIS_URL")
 
 # Logs ------------------------------------------------------------------------------------------

@@ -48,6 +48,13 @@ class Merchant:
     api_key: str
 
     @classmethod
+    def register(cls, api: str, *, name: str, email: str) -> Self:
+        """Register a merchant."""
+        body = json.dumps({"name": name, "email": email}).encode()
+        headers = {"Content-Type": "application/json"}
+        return cls.from_registration(api, send("POST", f"{api}/merchants/register", body, headers))
+
+    @classmethod
     def from_registration(cls, api: str, answer: Answer) -> Self:
         """The merchant that a registration has made."""
         return cls(api, answer.document["merchantId"], answer.document["apiKey"])

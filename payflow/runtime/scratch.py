@@ -1,4 +1,4 @@
-"""A PayFlow for one story: a scratch home, a free port, and nothing left of it afterwards."""
+"""A PayFlow for one story or one measurement: a free port, and nothing left of it afterwards."""
 
 import os
 import re
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from payflow.runtime.demo.merchant import send
 from payflow.runtime.home import PROJECT
+from payflow.runtime.merchant import send
 from payflow.runtime.postgres_place import fallback_area
 from payflow.runtime.processes import signal_process, wait_until
 
@@ -39,6 +39,11 @@ class Platform:
     home: Path
 
     @property
+    def port(self) -> int:
+        """The port it serves on."""
+        return int(self.url.rpartition(":")[2])
+
+    @property
     def api(self) -> str:
         """Where the API begins."""
         return f"{self.url}/api/v1"
@@ -50,24 +55,11 @@ class Platform:
 
 
 @contextmanager
-def platform() -> Iterator[Platform]:
-    """
-    A platform of its own for the block; stopped and removed when it ends, however it ends.
-
-    Raises:
-        PlatformDidNotStart: with the last lines that it has written.
-
-    """
-    home = Path(tempfile.mkdtemp(prefix="payflow-demo-")).resolve()
-    port = _free_port()
-    running = Platform(f"http://127.0.0.1:{port}", home)
+def scratch_home(purpose: str) -> Iterator[Path]:
+    """An empty home that is removed with all data when the block ends."""
+    home = Path(tempfile.mkdtemp(prefix=f"payflow-{purpose}-")).resolve()
     try:
-        with (
-            (home / "run.log").open("w+b") as log,
-            _supervisor(home, port, log.fileno()) as process,
-        ):
-            _wait_until_ready(running, process)
-            yield running
+        yield home
     finally:
         # PostgreSQL's data stand elsewhere when the home cannot be reached by its user.
         shutil.rmtree(fallback_area(home), ignore_errors=True)
@@ -75,11 +67,33 @@ def platform() -> Iterator[Platform]:
 
 
 @contextmanager
-def _supervisor(home: Path, port: int, log: int) -> Iterator["subprocess.Popen[bytes]"]:
+def platform(home: Path, **configuration: str) -> Iterator[Platform]:
+    """
+    A platform in this home, on a free port, for the block; stopped when it ends, however it ends.
+
+    The caller's environment does not configure it; `configuration` does.
+
+    Raises:
+        PlatformDidNotStart: with the last lines that it has written.
+
+    """
+    port = free_port()
+    running = Platform(f"http://127.0.0.1:{port}", home)
+    environment = _environment(os.environ, home, port) | configuration
+    with (
+        (home / "run.log").open("w+b") as log,
+        _supervisor(environment, log.fileno()) as process,
+    ):
+        _wait_until_ready(running, process)
+        yield running
+
+
+@contextmanager
+def _supervisor(environment: Mapping[str, str], log: int) -> Iterator["subprocess.Popen[bytes]"]:
     process = subprocess.Popen(
         [sys.executable, "-m", "payflow.runtime"],
         cwd=PROJECT,
-        env=_environment(os.environ, home, port),
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -122,7 +136,8 @@ def _is_running(running: Platform) -> bool:
     return send("GET", f"{running.api}/health/ready", b"", {}).status == 200  # noqa: PLR2004
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

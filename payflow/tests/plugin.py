@@ -68,7 +68,7 @@ def truncatable_tables(django_db_setup: None, django_db_blocker: object) -> None
 @pytest.fixture
 def unbreached_wall() -> Iterator[None]:
     """Fail a test in which the SQL wall was breached, also where the bus caught the exception."""
-    from shared.postgres import sql_wall  # noqa: PLC0415
+    from shared.postgres import sql_wall
 
     sql_wall.breaches.clear()
     yield
@@ -97,6 +97,7 @@ def _start_server() -> None:
         "PAYFLOW_HOME": str(home),
         "DATABASE_URL": _server.app_url,
         "DATABASE_OWNER_URL": _server.owner_url,
+        "PAYFLOW_TEST_BROKER_URL": _server.broker_url,
         "PAYFLOW_SQL_WALL": "yes",
         "PAYFLOW_LOG_LEVEL": "WARNING",
         "DJANGO_SETTINGS_MODULE": "payflow.settings",

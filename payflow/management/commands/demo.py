@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from payflow.runtime.demo import Differs, Paper, PlatformDidNotStart, Story, platform
+from payflow.runtime.demo import Differs, Paper, Story
+from payflow.runtime.scratch import PlatformDidNotStart, platform, scratch_home
 
 
 class Command(BaseCommand):
@@ -24,7 +25,7 @@ class Command(BaseCommand):
         paper.title("PayFlow: one merchant, four payments, and what each of them leaves behind")
         started = time.monotonic()
         try:
-            with platform() as running:
+            with scratch_home("demo") as home, platform(home) as running:
                 seconds = time.monotonic() - started
                 paper.line(f"a PayFlow of its own at {running.url}, ready after {seconds:.1f} s")
                 Story(running, paper).play()

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from pathlib import Path
 
 import psycopg
 
-from payflow.runtime.bench import cpu, floor, load, platform
+from payflow.runtime.bench import cpu, floor, load
 from payflow.runtime.embedded_postgres import EmbeddedPostgres
+from payflow.runtime.merchant import Merchant
 from payflow.runtime.postgres_binaries import find_binaries
+from payflow.runtime.scratch import platform, scratch_home
 
 _PAYMENTS = int(os.environ.get("BENCH_PAYMENTS", "2000"))
 _FLOOR_SECONDS = int(os.environ.get("BENCH_FLOOR_SECONDS", "5"))
@@ -42,18 +43,17 @@ class Figures:
 
 def main() -> None:
     """Measure, and print a table with the ratios."""
-    with tempfile.TemporaryDirectory(prefix="payflow-bench-") as directory:
-        home = Path(directory)
-        with EmbeddedPostgres(home / "postgres") as server:
-            _say(_measure(home, server))
+    with scratch_home("bench") as home, EmbeddedPostgres(home / "server") as server:
+        _say(_measure(home, server))
 
 
 def _measure(home: Path, server: EmbeddedPostgres) -> Figures:
     _migrate(server.app_url, server.owner_url)
     floors = _floor(home, server)
-    port = platform.free_port()
-    with platform.running(home, server, port):
-        merchant_id, api_key = platform.register(port)
+    with platform(home, **_urls(server)) as running:
+        port = running.port
+        merchant = Merchant.register(running.api, name="Acme", email="acme@example.com")
+        merchant_id, api_key = merchant.merchant_id, merchant.api_key
         _warm_up(merchant_id, api_key, port, server)
         requests = load.signed_payments(merchant_id, api_key, _PAYMENTS, tag="busy")
         cpu_before = cpu.seconds_by_part(home, server.pid)
@@ -65,7 +65,7 @@ def _measure(home: Path, server: EmbeddedPostgres) -> Figures:
         half = load.signed_payments(merchant_id, api_key, _PAYMENTS // 2, tag="relaxed")
         relaxed = load.send(half, port=port, connections=_CONNECTIONS, per_second=over_http / 2)
         _wait_until_drained(server)
-    drain, cpu_of_drain = _drain(home, server, port)
+    drain, cpu_of_drain = _drain(home, server)
     for clients, rate in _floor(home, server).items():
         floors[clients] = max(rate, floors[clients])
     return Figures(floors, over_http, drain, busy, relaxed, cpu_over_http, cpu_of_drain)
@@ -89,6 +89,15 @@ def _floor(home: Path, server: EmbeddedPostgres) -> dict[int, float]:
     }
 
 
+def _urls(server: EmbeddedPostgres) -> dict[str, str]:
+    return {
+        "DATABASE_URL": server.app_url,
+        "DATABASE_OWNER_URL": server.owner_url,
+        "CELERY_BROKER_URL": server.broker_url,
+        "PAYFLOW_LOG_LEVEL": "WARNING",
+    }
+
+
 def _migrate(app_url: str, owner_url: str) -> None:
     environment = os.environ | {
         "DATABASE_URL": app_url,
@@ -108,12 +117,12 @@ def _warm_up(merchant_id: str, api_key: str, port: int, server: EmbeddedPostgres
     _wait_until_drained(server)
 
 
-def _drain(home: Path, server: EmbeddedPostgres, port: int) -> tuple[float, Counter[str]]:
+def _drain(home: Path, server: EmbeddedPostgres) -> tuple[float, Counter[str]]:
     """Write a backlog while nobody drains, start the platform, and time it from its first step."""
     with psycopg.connect(server.app_url, autocommit=True) as app:
         _write_backlog(server)
         (backlog,) = app.execute(_OUTSTANDING).fetchone() or (0,)
-        with platform.running(home, server, port):
+        with platform(home, **_urls(server)):
             while app.execute(_OUTSTANDING).fetchone() == (backlog,):
                 time.sleep(0.005)
             cpu_before, started = cpu.seconds_by_part(home, server.pid), time.perf_counter()
@@ -143,21 +152,22 @@ def _say(figures: Figures) -> None:
     for clients, floor_rate in figures.floor.items():
         _row(f"    floor, {clients:>2} clients", f"{floor_rate:8.0f} payments/s")
     _row("(a) floor, PostgreSQL alone", f"{rate:8.0f} payments/s", "1.00")
-    _row("(b) HTTP to the last event", f"{figures.over_http:8.0f} payments/s", _ratio(figures.over_http, rate))
-    _row(f"(c) drain of {_PAYMENTS}", f"{figures.drain:8.0f} payments/s", _ratio(figures.drain, rate))
-    for name, measured in (("full", figures.busy), ("half", figures.relaxed)):
+    for what, measured in (
+        ("(b) HTTP to the last event", figures.over_http),
+        (f"(c) drain of {_PAYMENTS}", figures.drain),
+    ):
+        _row(what, f"{measured:8.0f} payments/s", f"{measured / rate:.2f}")
+    for name, load_measured in (("full", figures.busy), ("half", figures.relaxed)):
         _row(
             f"(d) POST /payments at {name} rate",
-            f"p50 {measured.percentile_ms(0.50):.0f} ms, p99 {measured.percentile_ms(0.99):.0f} ms"
-            f"  {measured.statuses}",
+            f"p50 {load_measured.percentile_ms(0.50):.0f} ms,"
+            f" p99 {load_measured.percentile_ms(0.99):.0f} ms {load_measured.statuses}",
         )
     for name, spent in (("(b)", figures.cpu_over_http), ("(c)", figures.cpu_of_drain)):
         parts = ", ".join(f"{p} {s / _PAYMENTS * 1000:.2f}" for p, s in spent.most_common())
-        _row(f"    CPU ms per payment in {name}", f"{spent.total() / _PAYMENTS * 1000:.2f} = {parts}")
-
-
-def _ratio(rate: float, of: float) -> str:
-    return f"{rate / of:.2f}"
+        _row(
+            f"    CPU ms per payment in {name}", f"{spent.total() / _PAYMENTS * 1000:.2f} = {parts}"
+        )
 
 
 def _row(what: str, figure: str, ratio: str = "") -> None:

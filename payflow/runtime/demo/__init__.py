@@ -7,7 +7,6 @@ rest of `payflow.runtime` it needs neither Django nor a database of the caller's
 """
 
 from payflow.runtime.demo.paper import Differs, Paper
-from payflow.runtime.demo.platform import PlatformDidNotStart, platform
 from payflow.runtime.demo.story import Story
 
-__all__ = ["Differs", "Paper", "PlatformDidNotStart", "Story", "platform"]
+__all__ = ["Differs", "Paper", "Story"]

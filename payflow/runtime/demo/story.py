@@ -10,10 +10,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from payflow.runtime.demo.merchant import Answer, Merchant, send
 from payflow.runtime.demo.paper import Paper
-from payflow.runtime.demo.platform import Platform
+from payflow.runtime.merchant import Answer, Merchant, send
 from payflow.runtime.processes import wait_until
+from payflow.runtime.scratch import Platform
 
 _ADDRESS = "till@acme.example"
 _PAYEE = "0198c5a2-7d1e-7c3a-9b54-2f6a1d0e8b11"

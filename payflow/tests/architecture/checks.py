@@ -48,7 +48,9 @@ def foreign_keys_by_name(root: Path) -> list[str]:
 
 def writes_outside_models(root: Path) -> list[str]:
     """`.save()`, `.create()` and `.delete()` of rows outside the models, which protect them."""
-    found = _calls(root, MODULES, lambda call: _name(call.func) in ("save", "bulk_create", "create"))
+    found = _calls(
+        root, MODULES, lambda call: _name(call.func) in ("save", "bulk_create", "create")
+    )
     rooms = ("/models", "/admin.py", "/api/")
     return [line for line in found if not any(room in line for room in rooms)]
 

@@ -16,9 +16,7 @@ OUR_MODELS = [
 
 
 def tables_outside_their_schema(models: list[type[Model]]) -> list[str]:
-    return [
-        m._meta.label for m in models if split(m._meta.db_table)[0] != m._meta.app_label
-    ]
+    return [m._meta.label for m in models if split(m._meta.db_table)[0] != m._meta.app_label]
 
 
 def relations_across_modules(models: list[type[Model]]) -> list[str]:

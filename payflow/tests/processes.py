@@ -1,0 +1,131 @@
+"""Real processes of the platform for tests: started on the test's database, killed by signal."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from django.db import connections
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 90
+
+
+class Process:
+    """One part of the platform in a process group of its own; ends with the `with` block."""
+
+    def __init__(self, command: list[str], log: Path, ready: str, **environment: str) -> None:
+        self._command, self._log, self._ready = command, log, ready
+        self._environment = os.environ | database_urls() | environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Start, and wait for the line that says it is ready."""
+        self._log.write_bytes(b"")
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_until(lambda: self._ready in self.output() or self._has_ended(), self.output)
+        assert not self._has_ended(), self.output()
+        return self
+
+    def kill(self) -> None:
+        """kill -9, the whole group."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM, then wait; nothing if it has ended."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def ask(self, task: str) -> None:
+        """Send a Celery task from a process with this one's environment, as the beat does."""
+        code = f"from payflow.celery import app; app.send_task({task!r})"
+        command = [sys.executable, "-c", code]
+        subprocess.run(command, env=self._environment, cwd=ROOT, check=True)
+
+    def output(self) -> str:
+        """What it printed so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def _has_ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
+    def __enter__(self) -> Self:
+        """Stop it when the block ends, however it ends; `start` it when it should run."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def dispatcher(folder: Path) -> Process:
+    """`manage.py dispatch`."""
+    command = [sys.executable, "manage.py", "dispatch"]
+    return Process(command, folder / "dispatcher.log", "dispatcher ready")
+
+
+def web(folder: Path, port: int) -> Process:
+    """gunicorn with two workers on this port."""
+    command = [sys.executable, "-m", "gunicorn", "payflow.runtime.wsgi:application"]
+    options = ["-c", "payflow/runtime/gunicorn.py", "--log-level", "info"]
+    return Process(command + options, folder / "web.log", "Listening at", PORT=str(port))
+
+
+def worker(folder: Path, *, broker_url: str = "") -> Process:
+    """A Celery worker, on the embedded broker by default, with its own queue and mail folder."""
+    command = [sys.executable, "-m", "celery", "-A", "payflow.celery", "worker"]
+    options = ["--pool=threads", "--concurrency=2", "--loglevel=INFO", "--without-gossip"]
+    return Process(
+        command + options,
+        folder / "worker.log",
+        " ready.",
+        CELERY_BROKER_URL=broker_url or os.environ["PAYFLOW_TEST_BROKER_URL"],
+        PAYFLOW_CELERY_QUEUE=f"test_{folder.name}"[:40].replace("-", "_"),
+        PAYFLOW_EMAIL_DIRECTORY=str(folder / "mail"),
+        PAYFLOW_LOG_LEVEL="INFO",
+    )
+
+
+def database_urls() -> dict[str, str]:
+    """The test's database, for another process."""
+    return {
+        "DATABASE_URL": _url("default"),
+        "DATABASE_OWNER_URL": _url("owner"),
+        "PAYFLOW_SQL_WALL": "",
+    }
+
+
+def wait_until(holds: Callable[[], bool], explain: Callable[[], str] = lambda: "") -> None:
+    """Look until it holds; fails after a minute and a half, saying why."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"it did not happen in time\n{explain()}"
+        time.sleep(0.02)
+
+
+def _url(alias: str) -> str:
+    at = connections[alias].settings_dict
+    return f"postgresql://{at['USER']}:{at['PASSWORD']}@{at['HOST']}:{at['PORT']}/{at['NAME']}"
