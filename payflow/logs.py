@@ -55,6 +55,7 @@ def configure(*, level: str, as_json: bool) -> None:
             # Expected 4xx answers are not news; our own handler logs what is.
             "loggers": {
                 "django.request": {"level": "CRITICAL"},
+                "django.security.DisallowedHost": {"level": "CRITICAL"},
                 "django.server": {"level": "ERROR"},
             },
         }

@@ -18,12 +18,15 @@ class Outstanding(models.Model):
     Work that is still to be done, with the one retry mechanism of the product.
 
     A claim counts an attempt and moves `due_at` ahead: that is the lease. The number of attempts
-    is the fence: whoever finishes must still find the number it claimed with. `due_at` is empty
-    once nothing is left to do, or while the row is parked for an operator.
+    is the fence: whoever finishes must still find the number it claimed with. A row that is due
+    again after its work was recorded remembers in `ended` which claim that was: claims beyond it
+    went without an end. `due_at` is empty once nothing is left to do, or while the row is parked
+    for an operator.
     """
 
     correlation_id = models.UUIDField()
     attempts = models.SmallIntegerField(db_default=0, help_text="Claims so far; the fence.")
+    ended = models.SmallIntegerField(db_default=0, help_text="Claims up to the last that ended.")
     failures = models.SmallIntegerField(db_default=0, help_text="Failures so far; five park.")
     due_at = models.DateTimeField(null=True, db_default=Now(), help_text="Empty: nothing to do.")
     parked_at = models.DateTimeField(null=True, help_text="Waits for an operator since.")

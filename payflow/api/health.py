@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from shared import clock
+from shared.event_bus.standing import is_behind
 
 _ALIVE = "liveness Check : Im Alive"
 _MIN_FREE_BYTES = 100 * 1024 * 1024
@@ -73,13 +74,7 @@ def _database() -> str:
 
 def _dispatcher() -> str:
     """Whether nothing that is due has waited for longer than any dispatcher's poll period."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT 1 FROM shared.publication"
-            " WHERE attempts = 0 AND due_at < now() - interval '15 seconds')"
-        )
-        (is_behind,) = cursor.fetchone()
-    return _DOWN if is_behind else _UP
+    return _DOWN if is_behind(clock.now()) else _UP
 
 
 def _disk() -> str:

@@ -76,7 +76,9 @@ def settle(
 def mark_done(rows: type[Outstanding], claims: Sequence[Claim[Item]]) -> set[object]:
     """Clear `due_at` of the claimed rows that are still ours; returns their ids."""
     return _behind_fence(
-        f"UPDATE {rows._meta.db_table} AS row SET due_at = NULL, last_error = ''", claims
+        f"UPDATE {rows._meta.db_table} AS row"
+        " SET due_at = NULL, ended = row.attempts, last_error = ''",
+        claims,
     )
 
 
@@ -132,7 +134,7 @@ def park_endless(rows: type[Outstanding]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {rows._meta.db_table} SET due_at = NULL, parked_at = clock_timestamp(),"
-            " last_error = %s WHERE attempts >= %s AND due_at <= clock_timestamp()",
+            " last_error = %s WHERE attempts - ended >= %s AND due_at <= clock_timestamp()",
             [f"claimed {CLAIMS_UNTIL_PARKED} times without an end", CLAIMS_UNTIL_PARKED],
         )
 

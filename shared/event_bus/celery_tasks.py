@@ -8,7 +8,7 @@ sweep on the beat schedule finds what no message announced.
 from celery import shared_task
 
 from shared import clock
-from shared.event_bus import _outstanding, _perform
+from shared.event_bus import _outstanding, _perform, retention  # noqa: F401 - registers its job
 from shared.event_bus._registry import CELERY, intents
 from shared.event_bus.schedule import run_job
 
@@ -35,4 +35,3 @@ def sweep() -> None:
 def run_scheduled_job(job_id: str) -> None:
     """Run a job of the clock unless its slot is taken."""
     run_job(job_id, clock.now())
-

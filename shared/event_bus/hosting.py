@@ -29,8 +29,6 @@ def drain_until(stopping: threading.Event, *, wake_celery: SendTask) -> None:
 def drain_in_background(*, wake_celery: SendTask) -> threading.Thread:
     """Be a dispatcher in a thread of a process that serves requests, too, until it ends."""
     arguments = {"stopping": threading.Event(), "wake_celery": wake_celery}
-    thread = threading.Thread(
-        target=drain_until, kwargs=arguments, name="dispatcher", daemon=True
-    )
+    thread = threading.Thread(target=drain_until, kwargs=arguments, name="dispatcher", daemon=True)
     thread.start()
     return thread

@@ -40,8 +40,8 @@ def retry(
     with db.transaction():
         _change(
             rows,
-            f"UPDATE {rows._meta.db_table} SET attempts = 0, failures = 0, parked_at = NULL,"
-            " due_at = clock_timestamp()",
+            f"UPDATE {rows._meta.db_table} SET attempts = 0, ended = 0, failures = 0,"
+            " parked_at = NULL, due_at = clock_timestamp()",
             row_ids,
         )
         _tell(rows, "retry", row_ids, actor=actor, reason=reason, now=now)

@@ -98,6 +98,11 @@ def state_of(row: Outstanding, now: datetime) -> State:
     return State.OVERDUE if row.due_at < now - OVERDUE_AFTER else State.WAITING
 
 
+def is_behind(now: datetime) -> bool:
+    """Whether publications wait that somebody should have taken: no dispatcher runs, or too few."""
+    return in_state(Publication.objects.all(), State.OVERDUE, now).exists()
+
+
 def listener_ids() -> list[str]:
     """The ids of every registered listener, in alphabetical order."""
     return sorted(listeners)

@@ -72,7 +72,7 @@ class Accepted:
 
 
 Work = Callable[[str], Accepted]
-Finish = Callable[[UUID], Answer]
+Finish = Callable[[UUID, bool], Answer]
 
 
 def answer_once(
@@ -87,8 +87,8 @@ def answer_once(
     Run `work(key)` once per key in one transaction and answer with the same bytes for ever after.
 
     `validated` are the request's validated fields, with `idempotencyKey` if the body has one.
-    `finish(subject_id)` waits for the outcome outside the transaction; it is called when `work`
-    gave no answer, by the first request and by every repeat that finds none stored.
+    `finish(subject_id, joins)` waits for the outcome outside the transaction; it is called when
+    `work` gave no answer, by the first request and by every repeat that joins its wait.
 
     Raises:
         IdempotencyKeyRequired, IdempotencyKeyUnsigned, IdempotencyKeyMismatch: see `key_of`.
@@ -137,6 +137,16 @@ def _fingerprint(request: Request, validated: dict[str, Any]) -> bytes:
     return crypto.fingerprint(message.encode(), purpose="idempotent request")
 
 
+# A record whose term is over counts as purged, whether the nightly purge has met it or not.
+_CLAIM_KEY = """
+INSERT INTO shared.idempotency_record AS record (merchant_id, key, fingerprint, expires_at)
+VALUES (%s, %s, %s, %s)
+ON CONFLICT (merchant_id, key) DO UPDATE
+SET fingerprint = excluded.fingerprint, expires_at = excluded.expires_at, subject_id = NULL,
+    status = NULL, response = NULL
+WHERE record.expires_at <= %s
+RETURNING id
+"""
 _Stored = tuple[bytes, UUID | None, int | None, bytes | None]
 _NOTHING: _Stored = (b"", None, None, None)
 
@@ -177,13 +187,12 @@ class _Attempt:
         return accepted, _NOTHING
 
     def _is_first(self) -> bool:
+        now = clock.now()
         try:
             with connection.cursor() as cursor:
                 cursor.execute(
-                    "INSERT INTO shared.idempotency_record"
-                    " (merchant_id, key, fingerprint, expires_at) VALUES (%s, %s, %s, %s)"
-                    " ON CONFLICT DO NOTHING RETURNING id",
-                    [self.merchant_id, self.key, self.fingerprint, clock.now() + self.retention],
+                    _CLAIM_KEY,
+                    [self.merchant_id, self.key, self.fingerprint, now + self.retention, now],
                 )
                 return cursor.fetchone() is not None
         except OperationalError as error:
@@ -221,7 +230,7 @@ class _Attempt:
         return self._finish(subject_id, finish, is_repeat=True)
 
     def _finish(self, subject_id: UUID, finish: Finish, *, is_repeat: bool) -> Response:
-        answer = finish(subject_id)
+        answer = finish(subject_id, is_repeat)
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE shared.idempotency_record SET status = %s, response = %s"

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, connection
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views import defaults
 from rest_framework import exceptions
 
@@ -41,6 +41,13 @@ _FRAMEWORK_CODES = {
 _DETAILS = {
     exceptions.MethodNotAllowed: "This address does not know that method.",
     exceptions.UnsupportedMediaType: "Send JSON in UTF-8, with Content-Type: application/json.",
+}
+# What Django raises by itself.
+_DJANGO_PROBLEMS: dict[type[Exception], tuple[int, str, str]] = {
+    Http404: (404, "not_found", "There is no such thing."),
+    UnreadablePostError: (408, "request_timeout", "The body did not arrive in time."),
+    PermissionDenied: (400, "bad_request", "The request is not acceptable."),
+    SuspiciousOperation: (400, "bad_request", "The request is not acceptable."),
 }
 # Refusals of a single field that deserve a code of their own instead of `validation_failed`.
 _FIELD_CODES = frozenset({"unknown_field", "card_number_refused"})
@@ -83,10 +90,9 @@ def _problem_of(error: Exception) -> dict[str, Any]:
     if isinstance(error, exceptions.APIException):
         code = _FRAMEWORK_CODES.get(type(error), "error")
         return problem(error.status_code, code, _DETAILS.get(type(error), str(error.detail)))
-    if isinstance(error, Http404):
-        return problem(404, "not_found", "There is no such thing.")
-    if isinstance(error, PermissionDenied | SuspiciousOperation):
-        return problem(400, "bad_request", "The request is not acceptable.")
+    for kind, (status, code, detail) in _DJANGO_PROBLEMS.items():
+        if isinstance(error, kind):
+            return problem(status, code, detail)
     return _unanticipated(error)
 
 

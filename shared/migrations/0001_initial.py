@@ -107,6 +107,12 @@ class Migration(migrations.Migration):
                     models.SmallIntegerField(db_default=0, help_text="Claims so far; the fence."),
                 ),
                 (
+                    "ended",
+                    models.SmallIntegerField(
+                        db_default=0, help_text="Claims up to the last that ended."
+                    ),
+                ),
+                (
                     "failures",
                     models.SmallIntegerField(db_default=0, help_text="Failures so far; five park."),
                 ),

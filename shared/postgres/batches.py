@@ -7,7 +7,7 @@ Writing many rows with one statement whose text never changes.
 parameters in a text that differs with their number, which is planned anew each time and costs more
 processor time than the insert. Here the rows travel as one JSON parameter that PostgreSQL unfolds
 (`json_to_recordset`); the statement is planned once per connection. Measured on batches of 100
-payments, the whole chain takes a third less of the processor.
+stories, the whole chain takes a third less of the processor.
 """
 
 import json

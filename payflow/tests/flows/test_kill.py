@@ -5,6 +5,7 @@ import threading
 import urllib.error
 import urllib.request
 from email import message_from_bytes
+from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -125,7 +126,7 @@ class InsistentClient:
             while key not in self.answers:
                 try:
                     self.answers[key] = self._send(body)
-                except (OSError, urllib.error.URLError):
+                except (OSError, HTTPException):
                     self.repeats += 1
 
     def _send(self, body: bytes) -> int:

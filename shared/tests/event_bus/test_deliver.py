@@ -243,7 +243,7 @@ class TestUndeliverable:
 
 
 class TestManyWorkers:
-    """E4: eight workers, bursts per story: per listener, effects follow the order of publication."""
+    """E4: eight workers, bursts per story: effects follow the order of publication."""
 
     STORIES, BURST, WORKERS = 5, 40, 8
 

@@ -58,8 +58,8 @@ def outside(transactional_db: None) -> Iterator[Outside]:
         cursor.execute("DROP TABLE IF EXISTS bus_test_errand")
         cursor.execute(
             "CREATE TABLE bus_test_errand (id uuid PRIMARY KEY, correlation_id uuid,"
-            " attempts smallint DEFAULT 0, failures smallint DEFAULT 0, due_at timestamptz"
-            " DEFAULT now(), parked_at timestamptz, last_error text DEFAULT '',"
+            " attempts smallint DEFAULT 0, ended smallint DEFAULT 0, failures smallint DEFAULT 0,"
+            " due_at timestamptz DEFAULT now(), parked_at timestamptz, last_error text DEFAULT '',"
             " created_at timestamptz DEFAULT now())"
         )
         cursor.execute(f"GRANT ALL ON bus_test_errand TO {connection.settings_dict['USER']}")

@@ -1,0 +1,67 @@
+"""What the nightly purge lets go of, and what it must not."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+
+from shared import clock
+from shared.event_bus import retention
+from shared.event_bus.schedule import jobs
+from shared.models import Event, IdempotencyRecord, Publication
+from shared.tests.event_bus.conftest import Effects, action, deliver_to_test, publish_committed
+
+pytestmark = pytest.mark.django_db
+
+
+def age_events(days: int) -> None:
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("ALTER TABLE shared.event DISABLE TRIGGER event_refuses_change")
+        cursor.execute(f"UPDATE shared.event SET published_at = now() - interval '{days} days'")
+        cursor.execute("ALTER TABLE shared.event ENABLE ALWAYS TRIGGER event_refuses_change")
+
+
+class TestPurge:
+    def test_is_on_the_schedule(self) -> None:
+        assert jobs["shared.purge"].function is retention.purge
+
+    def test_deletes_events_after_thirty_days(self, effects: Effects) -> None:
+        publish_committed(action(1))
+        Publication.objects.all().delete()
+        age_events(31)
+
+        retention.purge(now=clock.now())
+
+        assert not Event.objects.exists()
+
+    def test_keeps_younger_events(self, effects: Effects) -> None:
+        publish_committed(action(1))
+        Publication.objects.all().delete()
+        age_events(29)
+
+        retention.purge(now=clock.now())
+
+        assert Event.objects.count() == 1
+
+    def test_keeps_an_old_event_that_somebody_still_waits_for(self, effects: Effects) -> None:
+        publish_committed(action(1))
+        age_events(400)
+
+        retention.purge(now=clock.now())
+
+        assert Event.objects.count() == 1
+        deliver_to_test()
+        assert effects.numbers() == [1]
+
+    def test_deletes_idempotency_records_after_their_term(self) -> None:
+        now = clock.now()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO shared.idempotency_record (merchant_id, key, fingerprint, expires_at)"
+                " VALUES (gen_random_uuid(), 'old', '', %s), (gen_random_uuid(), 'new', '', %s)",
+                [now - timedelta(seconds=1), now + timedelta(seconds=60)],
+            )
+
+        retention.purge(now=now)
+
+        assert list(IdempotencyRecord.objects.values_list("key", flat=True)) == ["new"]
