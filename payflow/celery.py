@@ -71,6 +71,6 @@ def wake_celery(intent_id: str) -> None:
     app.send_task("shared.run_intents", args=[intent_id], retry=False)
 
 
-@worker_ready.connect
+@worker_ready.connect  # type: ignore[untyped-decorator]
 def _connect_bells(**_: object) -> None:
     connect_bells(wake_celery=wake_celery)

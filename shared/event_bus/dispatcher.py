@@ -1,5 +1,5 @@
 """
-The dispatcher: one loop that drains the registry and runs the outside work given to it.
+The dispatcher: drains the registry and runs the outside work given to it.
 
 Hosted by `manage.py dispatch`, as many as you like on as many machines as you like, or by a thread
 of the web process. PostgreSQL's SKIP LOCKED shares the work; nothing else is shared.
@@ -8,6 +8,7 @@ of the web process. PostgreSQL's SKIP LOCKED shares the work; nothing else is sh
 import queue
 import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -17,107 +18,118 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection
 
 from shared.event_bus import _deliver, _doorbell, _outstanding, _perform
+from shared.event_bus._names import Names
 from shared.event_bus._outstanding import Claim
 from shared.event_bus._registry import CELERY, DISPATCHER, Intent, Runner, intents, listeners
 
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
+LOOPS = 2
+"""While one loop waits for PostgreSQL, the other has the interpreter; a third would wait for it."""
 CALLS_AT_ONCE = 64
+_PAUSE_SECONDS = 0.2
+Finished = Claim[tuple[Any, Any]]
 
 
 class Dispatcher:
-    """One loop, and a bounded pool of threads for outside calls that stays off the database."""
+    """
+    Two loops and a bounded pool of threads for outside calls.
+
+    Only the loops use the database, each with a connection of its own.
+    """
 
     def __init__(self) -> None:
         """Start with everything to look at."""
-        self._names: set[str] = set()
-        self._names_lock = threading.Lock()
-        self._woken = threading.Event()
-        self._finished: queue.SimpleQueue[tuple[Intent, Claim[tuple[Any, Any]]]] = (
-            queue.SimpleQueue()
-        )
-        self._running = 0
+        self._names = Names()
+        # Per intent, and a name is served by one loop at a time: neither needs a lock.
+        self._finished: dict[str, queue.SimpleQueue[Finished]] = defaultdict(queue.SimpleQueue)
+        self._running: Counter[str] = Counter()
         self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="call")
-        self._polled_at = float("-inf")
-
-    def ring(self, names: frozenset[str]) -> None:
-        """Take a ring from any thread."""
-        with self._names_lock:
-            self._names |= names
-        self._woken.set()
+        self._poll_at = float("-inf")
+        self._poll_lock = threading.Lock()
 
     def run(self, stopping: threading.Event) -> None:
         """Drain until `stopping` is set; survives the database going away and coming back."""
-        _doorbell.connect(self.ring)
+        _doorbell.connect(self._names.ring)
+        others = [
+            threading.Thread(target=self._loop, args=(stopping,), name=f"dispatcher-{number}")
+            for number in range(1, LOOPS)
+        ]
         try:
-            with _doorbell.listening(self.ring):
-                while not stopping.is_set():
-                    self._turn_or_wait_for_database(stopping)
+            with _doorbell.listening(self._names.ring):
+                for other in others:
+                    other.start()
+                self._loop(stopping)
         finally:
-            _doorbell.disconnect(self.ring)
-            self._stop()
+            for other in others:
+                other.join()
+            _doorbell.disconnect(self._names.ring)
+            self._calls.shutdown(wait=True, cancel_futures=True)
+            for intent in _run_by(DISPATCHER):
+                self._record_finished(intent)
+            connection.close()
 
-    def turn(self) -> None:
-        """Do what is due for the names that were rung, or for all of them once a poll period."""
-        if time.monotonic() - self._polled_at >= POLL_SECONDS:
-            self._poll()
-        with self._names_lock:
-            names, self._names = self._names, set()
-        for entry in listeners.values():
-            if entry.id in names and _deliver.deliver(entry):
-                self.ring(frozenset({entry.id}))
-        for intent in _run_by(DISPATCHER):
-            if intent.id in names:
-                self._start_calls(intent)
-        self._record_finished()
+    def _loop(self, stopping: threading.Event) -> None:
+        while not stopping.is_set():
+            self._turn(stopping)
+        connection.close()
 
-    def _turn_or_wait_for_database(self, stopping: threading.Event) -> None:
+    def _turn(self, stopping: threading.Event) -> None:
+        name: str | None = None
+        again = True
         try:
-            self._woken.wait(max(0.0, self._polled_at + POLL_SECONDS - time.monotonic()))
-            self._woken.clear()
-            self.turn()
+            self._poll_if_it_is_time()
+            name = self._names.take(min(_PAUSE_SECONDS, self._poll_at - time.monotonic()))
+            again = name is not None and self._serve(name)
         except (OperationalError, InterfaceError) as error:
             connection.close_if_unusable_or_obsolete()
             log.warning("database trouble, going on in a moment", reason=str(error).strip())
-            stopping.wait(0.2)
+            stopping.wait(_PAUSE_SECONDS)
+        finally:
+            if name is not None:
+                self._names.give_back(name, again=again)
 
-    def _poll(self) -> None:
-        self._polled_at = time.monotonic()
-        self.ring(frozenset(listeners) | {intent.id for intent in _run_by(DISPATCHER)})
+    def _serve(self, name: str) -> bool:
+        if name in listeners:
+            return _deliver.deliver(listeners[name]) > 0
+        if name in intents and intents[name].runs_in is DISPATCHER:
+            self._record_finished(intents[name])
+            return self._start_calls(intents[name])
+        return False
+
+    def _poll_if_it_is_time(self) -> None:
+        with self._poll_lock:
+            if time.monotonic() < self._poll_at:
+                return
+            self._poll_at = time.monotonic() + POLL_SECONDS
+        self._names.ring([*listeners, *(intent.id for intent in _run_by(DISPATCHER))])
         _deliver.park_the_undeliverable()
         for intent in _run_by(DISPATCHER):
             _outstanding.park_endless(intent.rows)
         while _deliver.deliver_again():
             pass
 
-    def _start_calls(self, intent: Intent) -> None:
-        free = CALLS_AT_ONCE - self._running
+    def _start_calls(self, intent: Intent) -> bool:
+        free = CALLS_AT_ONCE - self._running[intent.id]
         claims = _perform.claim(intent, free) if free else []
-        self._running += len(claims)
+        self._running[intent.id] += len(claims)
         for claim in claims:
             future = self._calls.submit(_perform.run, intent, claim)
             future.add_done_callback(partial(self._finish, intent))
-        if claims:
-            self.ring(frozenset({intent.id}))
+        return bool(claims)
 
-    def _finish(self, intent: Intent, done: "Future[Claim[tuple[Any, Any]]]") -> None:
-        self._finished.put((intent, done.result()))
-        self.ring(frozenset({intent.id}))
+    def _finish(self, intent: Intent, done: "Future[Finished]") -> None:
+        self._finished[intent.id].put(done.result())
+        self._names.ring([intent.id])
 
-    def _record_finished(self) -> None:
-        by_intent: dict[str, list[Claim[tuple[Any, Any]]]] = {}
-        while not self._finished.empty():
-            intent, claim = self._finished.get_nowait()
-            by_intent.setdefault(intent.id, []).append(claim)
-        for intent_id, claims in by_intent.items():
-            self._running -= len(claims)
-            _perform.record(intents[intent_id], claims)
-
-    def _stop(self) -> None:
-        self._calls.shutdown(wait=True, cancel_futures=True)
-        self._record_finished()
-        connection.close()
+    def _record_finished(self, intent: Intent) -> None:
+        finished, waiting = [], self._finished[intent.id]
+        while not waiting.empty():
+            finished.append(waiting.get_nowait())
+        self._running[intent.id] -= len(finished)
+        if finished:
+            _perform.record(intent, finished)
 
 
 def drain(*runners: Runner, limit: int = 100) -> None:

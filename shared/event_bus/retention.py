@@ -61,4 +61,4 @@ def purge(*, now: datetime) -> None:
 def _purge_batch(statement: str, before: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, [before, _BATCH_SIZE])
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -77,7 +77,7 @@ def business_fields(event: type[DomainEvent]) -> tuple[str, ...]:
 
 @cache
 def _outside_names(event: type[DomainEvent]) -> tuple[tuple[str, str, bool], ...]:
-    return tuple(_outside_name(name) for name in business_fields(event))
+    return tuple(_outside_name(name) for name in business_fields(event))  # type: ignore[arg-type]
 
 
 def _outside_name(name: str) -> tuple[str, str, bool]:

@@ -130,4 +130,4 @@ def _plain(value: Any) -> Any:
 def _execute(text: str, document: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(text, [document])
-        return cursor.rowcount
+        return int(cursor.rowcount)

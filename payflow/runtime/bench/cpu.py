@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _USER, _SYSTEM = 11, 12
@@ -10,9 +11,9 @@ _USER, _SYSTEM = 11, 12
 _PARENT = 1
 
 
-def seconds_by_part(home: Path, postgres_pid: int) -> Counter[str]:
+def seconds_by_part(home: Path, postgres_pid: int) -> "Counter[str]":
     """CPU seconds so far of each part of the platform in this home, and of its PostgreSQL."""
-    spent: Counter[str] = Counter()
+    spent: Any = Counter()
     for process in Path("/proc").glob("[0-9]*"):
         try:
             stat = (process / "stat").read_text().rpartition(")")[2].split()
@@ -21,7 +22,25 @@ def seconds_by_part(home: Path, postgres_pid: int) -> Counter[str]:
             continue
         if part:
             spent[part] += (int(stat[_USER]) + int(stat[_SYSTEM])) / _TICKS_PER_SECOND
-    return spent
+    counted: Counter[str] = spent
+    return counted
+
+
+def pid_of(home: Path, part: str) -> int:
+    """The process id of a part of the platform in this home."""
+    (pid,) = [
+        int(process.name)
+        for process in Path("/proc").glob("[0-9]*")
+        if _is_alive(process) and _part(process, ["", "-1"], home, 0) == part
+    ]
+    return pid
+
+
+def _is_alive(process: Path) -> bool:
+    try:
+        return bool((process / "environ").read_bytes())
+    except OSError:
+        return False
 
 
 def _part(process: Path, stat: list[str], home: Path, postgres_pid: int) -> str:

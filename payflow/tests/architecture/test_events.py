@@ -42,7 +42,7 @@ class TestContract:
         with pytest.raises(dataclasses.FrozenInstanceError):
             example(contract).event_id = "other"  # type: ignore[misc]
         with pytest.raises(TypeError):
-            contract("positional")  # type: ignore[misc]
+            contract("positional")  # type: ignore[call-arg]
 
     def test_says_when_it_is_published(self, contract: type[DomainEvent]) -> None:
         assert (contract.__doc__ or "").strip().startswith("Published when")

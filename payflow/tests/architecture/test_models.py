@@ -11,7 +11,9 @@ from django.db.models import Model
 from shared.postgres.naming import split
 
 OUR_MODELS = [
-    model for model in apps.get_models() if model._meta.app_label in {*settings.MODULES, "shared"}
+    model
+    for model in apps.get_models()
+    if model._meta.app_label in {*settings.MODULES, "shared"} and model._meta.managed
 ]
 
 
@@ -24,9 +26,8 @@ def relations_across_modules(models: list[type[Model]]) -> list[str]:
         f"{model._meta.label}.{field.name}"
         for model in models
         for field in model._meta.get_fields()
-        if field.is_relation
-        and field.related_model not in (None, "self")
-        and field.related_model._meta.app_label != model._meta.app_label  # type: ignore[union-attr]
+        if isinstance(field.related_model, type)
+        and field.related_model._meta.app_label != model._meta.app_label
     ]
 
 

@@ -40,7 +40,8 @@ class Effects:
         """(story, number) in the order in which the effects happened."""
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT story, number FROM {self.table} ORDER BY id")
-            return cursor.fetchall()
+            rows: list[tuple[UUID, int]] = cursor.fetchall()
+            return rows
 
     def numbers(self) -> list[int]:
         """The numbers in the order in which the effects happened."""

@@ -91,7 +91,8 @@ def plan(count: int = 1) -> None:
 
 
 def only_row() -> dict[str, Any]:
-    return Errand.objects.values().get()
+    row: dict[str, Any] = Errand._default_manager.values().get()
+    return row
 
 
 def hasten() -> None:
@@ -109,7 +110,7 @@ class TestPerform:
 
         assert len(outside.called) == len(outside.recorded) == 3
         assert not any(outside.in_transaction)
-        assert not Errand.objects.filter(due_at__isnull=False).exists()
+        assert not Errand._default_manager.filter(due_at__isnull=False).exists()
 
     def test_refuses_to_run_inside_a_transaction(
         self, outside: Outside, errands: _registry.Intent
