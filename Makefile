@@ -24,7 +24,7 @@ run: $(STAMP) ## Start everything on http://127.0.0.1:8000 (PORT=…, PAYFLOW_HO
 	@exec $(VENV_PYTHON) -m payflow.runtime
 
 test: check ## Everything CI runs: the checks, then the whole suite (ARGS=… for pytest)
-	$(VENV_PYTHON) -m pytest $(ARGS)
+	$(VENV_PYTHON) -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
 
 check: $(STAMP) ## Style, types, module boundaries, missing migrations
 	$(VENV_PYTHON) -m ruff check .

@@ -52,6 +52,9 @@ class Message(Outstanding):
         ]
         indexes = [
             models.Index(fields=["due_at"], name="message_due", condition=Q(due_at__isnull=False)),
+            models.Index(
+                fields=["parked_at"], name="message_parked", condition=Q(parked_at__isnull=False)
+            ),
             models.Index(fields=["merchant_id", "created_at"], name="message_by_merchant"),
         ]
 

@@ -2,19 +2,15 @@
 
 from collections.abc import Sequence
 
-from payments.use_cases.apply_fraud_decisions import apply_assessments, apply_reviews
+from payments.use_cases.apply_fraud_decisions import apply_fraud_decisions
 from shared import clock
 from shared.event_bus import listener
 from shared.events.fraud import FraudAssessmentCompleted, FraudReviewDecided
 
 
-@listener("payments.apply_assessment")
-def on_fraud_assessment_completed(events: Sequence[FraudAssessmentCompleted]) -> None:
+# One listener for both: order is kept per listener, and a review may overtake its assessment
+# on the way to another.
+@listener("payments.apply_fraud_decision")
+def on_fraud_decided(events: Sequence[FraudAssessmentCompleted | FraudReviewDecided]) -> None:
     """Authorise, hold for review, or decline."""
-    apply_assessments(assessments=events, now=clock.now())
-
-
-@listener("payments.apply_review")
-def on_fraud_review_decided(events: Sequence[FraudReviewDecided]) -> None:
-    """Go on as the operator decided."""
-    apply_reviews(reviews=events, now=clock.now())
+    apply_fraud_decisions(decisions=events, now=clock.now())

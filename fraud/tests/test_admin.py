@@ -264,7 +264,7 @@ class TestLimitsAndBlocklist:
         ("trait", "value"),
         [
             ("payee", "not a uuid"),
-            ("merchant", str(uuid4()).upper()),
+            ("merchant", "0190A1B2-C3D4-7E5F-8A9B-0C1D2E3F4A5B"),
             ("token", "4111111111111111"),
             ("token", ""),
             ("token", "x" * 201),

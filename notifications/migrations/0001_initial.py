@@ -23,6 +23,12 @@ class Migration(migrations.Migration):
                     models.SmallIntegerField(db_default=0, help_text="Claims so far; the fence."),
                 ),
                 (
+                    "ended",
+                    models.SmallIntegerField(
+                        db_default=0, help_text="Claims up to the last that ended."
+                    ),
+                ),
+                (
                     "failures",
                     models.SmallIntegerField(db_default=0, help_text="Failures so far; five park."),
                 ),
@@ -66,6 +72,11 @@ class Migration(migrations.Migration):
                         condition=models.Q(("due_at__isnull", False)),
                         fields=["due_at"],
                         name="message_due",
+                    ),
+                    models.Index(
+                        condition=models.Q(("parked_at__isnull", False)),
+                        fields=["parked_at"],
+                        name="message_parked",
                     ),
                     models.Index(fields=["merchant_id", "created_at"], name="message_by_merchant"),
                 ],

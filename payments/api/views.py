@@ -40,11 +40,11 @@ def _take_payment(request: Request, *, implied_wait_seconds: int) -> Response:
         correlation.adopt(str(payment.correlation_id))
         return Accepted(payment.pk, None if wait_seconds else _answer(payment))
 
-    def decided(payment_id: UUID) -> Answer:
+    def decided(payment_id: UUID, joins: bool) -> Answer:
         payment = wait_for(
             lambda: get_payment(merchant_id=principal.merchant_id, payment_id=payment_id),
             lambda seen: seen.is_decided or seen.awaits_review,
-            wait_seconds,
+            max(wait_seconds, conf.IMPLIED_WAIT_SECONDS) if joins else wait_seconds,
         )
         return _answer(payment)
 

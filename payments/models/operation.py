@@ -81,6 +81,9 @@ class Operation(Outstanding):
             models.Index(
                 fields=["due_at"], name="operation_due", condition=Q(due_at__isnull=False)
             ),
+            models.Index(
+                fields=["parked_at"], name="operation_parked", condition=Q(parked_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -123,16 +126,23 @@ class Operation(Outstanding):
         """
         Whether the processor is asked before anything is sent: the outcome is in doubt.
 
-        A claim without an outcome is doubt, too: a dispatcher died between call and record.
+        A claim that went without an end is doubt, too, whatever was known before it: a dispatcher
+        died, or failed, between call and record.
         """
-        return self.outcome in IN_DOUBT or (not self.outcome and self.attempts > 1)
+        went_without_end = self.attempts > self.ended + 1 or bool(self.last_error)
+        return self.is_in_doubt or went_without_end
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the processor may have carried it out without our knowing."""
+        return self.outcome in IN_DOUBT
 
     @property
     def is_open(self) -> bool:
         """Whether it has to be sent or asked about again."""
         if self.outcome == OutcomeKind.NOT_SENT:
             return self.sends < conf.MAX_SENDS
-        return self.outcome in IN_DOUBT
+        return self.is_in_doubt
 
     def _pause_seconds(self) -> float:
         if self.outcome == OutcomeKind.NOT_SENT:

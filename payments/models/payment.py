@@ -180,9 +180,11 @@ class Payment(models.Model):
         self._become(PaymentStatus.FAILED, now)
         self.failure_reason = reason
 
-    def doubt(self, *, now: datetime) -> None:
-        """The processor's answer is unknown; it stays PENDING until an inquiry tells."""
-        self.in_doubt, self.updated_at = True, now
+    def await_processor(self, *, in_doubt: bool, now: datetime) -> None:
+        """The processor has not decided; `in_doubt` while it may have, without our knowing."""
+        if not self.awaits_processor:
+            raise TransitionNotAllowed(f"A payment that is {self.status} awaits no processor.")
+        self.in_doubt, self.updated_at = in_doubt, now
 
     # Queries
 

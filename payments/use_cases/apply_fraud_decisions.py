@@ -1,6 +1,6 @@
 """Acting on what fraud decided, for a batch of payments."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from payments.adapters.registry import DEFAULT_PROCESSOR
@@ -15,34 +15,21 @@ Decision = FraudAssessmentCompleted | FraudReviewDecided
 DECLINE_REASON = "fraud_assessment"
 
 
-def apply_assessments(*, assessments: Sequence[FraudAssessmentCompleted], now: datetime) -> None:
+def apply_fraud_decisions(*, decisions: Sequence[Decision], now: datetime) -> None:
     """
     Ask a processor to authorise (APPROVE), wait for an operator (REVIEW) or decline (DECLINE).
 
-    The first assessment of a payment counts; a repeated or contradictory one changes nothing.
+    The first assessment of a payment counts, and then, if it waits IN_REVIEW, the first review;
+    repeated, contradictory or late ones change nothing. One decision per payment in a batch.
     Publishes Payment.Transaction.Declined.
     """
-    _apply(assessments, lambda payment: payment.awaits_assessment, now)
-
-
-def apply_reviews(*, reviews: Sequence[FraudReviewDecided], now: datetime) -> None:
-    """
-    Go on with payments that waited IN_REVIEW, as the operator decided.
-
-    Publishes Payment.Transaction.Declined.
-    """
-    _apply(reviews, lambda payment: payment.awaits_review, now)
-
-
-def _apply(
-    decisions: Sequence[Decision], is_awaited: Callable[[Payment], bool], now: datetime
-) -> None:
     with db.transaction():
         payments = Payment.objects.locked([decision.payment_id for decision in decisions])
         awaited = [
             (payments[decision.payment_id], decision)
             for decision in decisions
-            if decision.payment_id in payments and is_awaited(payments[decision.payment_id])
+            if decision.payment_id in payments
+            and _is_awaited(decision, payments[decision.payment_id])
         ]
         for payment, decision in awaited:
             _decide(payment, decision.decision, now)
@@ -55,6 +42,12 @@ def _apply(
                 if decision.decision == "DECLINE"
             )
         )
+
+
+def _is_awaited(decision: Decision, payment: Payment) -> bool:
+    if isinstance(decision, FraudReviewDecided):
+        return payment.awaits_review
+    return payment.awaits_assessment
 
 
 def _decide(payment: Payment, decision: str, now: datetime) -> None:

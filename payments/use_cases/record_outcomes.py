@@ -20,7 +20,8 @@ def record_outcomes(*, finished: Sequence[tuple[Operation, Outcome]], now: datet
     Move payments to where their processor's answer puts them.
 
     APPROVED → AUTHORISED, DECLINED → DECLINED, NOT_SENT for the fifth time → FAILED; anything
-    unknown leaves the payment PENDING and in doubt, and the operation due for an inquiry.
+    unknown leaves the payment PENDING and in doubt, and the operation due for an inquiry. An answer
+    about a payment that is decided changes nothing of it.
     Publishes Payment.Transaction.Authorised, …Declined and …Failed.
     """
     with db.transaction():
@@ -52,8 +53,7 @@ def _move(payment: Payment, operation: Operation, now: datetime) -> PaymentEvent
         payment.decline(reason=operation.reason, now=now)
         return PaymentTransactionDeclined(**payment.facts(now), reason=operation.reason)
     if operation.is_open:
-        if operation.outcome != OutcomeKind.NOT_SENT:
-            payment.doubt(now=now)
+        payment.await_processor(in_doubt=operation.is_in_doubt, now=now)
         return None
     payment.fail(reason="processor_unreachable", now=now)
     return PaymentTransactionFailed(**payment.facts(now), reason="processor_unreachable")

@@ -66,7 +66,8 @@ def of_the_framework() -> dict[str, int]:
     codes = {code: kind.status_code for kind, code in framework.items()}
     # We name a scheme in `WWW-Authenticate`, so Django REST framework keeps 401.
     fields = dict.fromkeys({*problems._FIELD_CODES, "validation_failed"}, 400)
-    return codes | fields
+    of_django = {code: status for status, code, _ in problems._DJANGO_PROBLEMS.values()}
+    return codes | fields | of_django
 
 
 class TestErrors:

@@ -48,7 +48,7 @@ class TestKill9:
                 wait_until(lambda s=share: decided() >= s * PAYMENTS, dispatcher.output)  # type: ignore[misc]
                 dispatcher.kill()
                 assert share > 0.2 or decided() < PAYMENTS, "killed too late to prove anything"
-            let_leases_end("payments.operation")
+                let_leases_end("payments.operation")
             dispatcher.start()
             wait_until(lambda: outstanding() == 0, dispatcher.output)
         drain(CELERY)

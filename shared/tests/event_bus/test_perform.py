@@ -1,6 +1,7 @@
 """What `intent` promises: outside transactions, leased, fenced, retried, parked."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -161,3 +162,31 @@ class TestPerform:
         assert "no route" in only_row()["last_error"]
         assert outside.parked == [only_row()["id"]]
         assert outside.recorded == []
+
+
+class TestParkEndless:
+    def test_parks_what_was_claimed_again_and_again_without_an_end(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        plan()
+        for claims in range(1, _outstanding.CLAIMS_UNTIL_PARKED + 1):
+            _perform.claim(errands, 10)
+            hasten()
+            _outstanding.park_endless(Errand)
+            assert (only_row()["parked_at"] is not None) is (
+                claims == _outstanding.CLAIMS_UNTIL_PARKED
+            )
+
+    def test_leaves_what_is_due_again_after_every_end(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        # Such as an inquiry whose answer is still unknown: it goes on for ever.
+        def ask_again_later(finished: Sequence[tuple[Errand, str]]) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("UPDATE bus_test_errand SET due_at = now()")
+
+        plan()
+        for _ in range(2 * _outstanding.CLAIMS_UNTIL_PARKED):
+            assert _perform.perform(replace(errands, record=ask_again_later), 10) == 1
+            _outstanding.park_endless(Errand)
+        assert (only_row()["parked_at"], only_row()["attempts"]) == (None, 50)

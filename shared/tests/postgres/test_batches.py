@@ -31,7 +31,7 @@ TEXTS = (
     "null",
     "x" * 100_000,
 )
-DOCUMENTS = (
+DOCUMENTS: tuple[Any, ...] = (
     {},
     [],
     None,
@@ -59,6 +59,8 @@ class Row(models.Model):
     made_at = models.DateTimeField(db_default=Now())
     count = models.SmallIntegerField(db_default=7)
 
+    objects: ClassVar[models.Manager["Row"]] = models.Manager()
+
     class Meta:
         app_label = "batch_test"
         managed = False
@@ -68,6 +70,8 @@ class Row(models.Model):
 class Numbered(models.Model):
     number = models.BigAutoField(primary_key=True)
     text = models.TextField()
+
+    objects: ClassVar[models.Manager["Numbered"]] = models.Manager()
 
     class Meta:
         app_label = "batch_test"
