@@ -48,6 +48,9 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger.check_entry()
 
 CREATE CONSTRAINT TRIGGER posting_balances AFTER INSERT ON ledger.posting
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger.check_posting();
+
+ALTER TABLE ledger.journal_entry ENABLE ALWAYS TRIGGER journal_entry_balances;
+ALTER TABLE ledger.posting ENABLE ALWAYS TRIGGER posting_balances;
 """
 _UNGUARD = """
 DROP TRIGGER posting_balances ON ledger.posting;

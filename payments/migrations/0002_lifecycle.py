@@ -1,11 +1,13 @@
 """
-A payment begins as PENDING, moves only as the lifecycle allows, and keeps its terms.
+A payment begins as PENDING, moves only as the lifecycle allows, keeps its terms, and stays.
 
 `payments/tests/test_models.py` compares these pairs with `payments.domain.lifecycle`: a change
 there asks for a migration like this one.
 """
 
 from django.db import migrations
+
+from shared.postgres.operations import AppendOnly
 
 _GUARD = """
 CREATE FUNCTION payments.refuse_other_transitions() RETURNS trigger
@@ -17,11 +19,11 @@ BEGIN
             MESSAGE = format('a payment begins as PENDING, not as %s', NEW.status);
     END IF;
     IF (NEW.id, NEW.merchant_id, NEW.correlation_id, NEW.idempotency_key, NEW.amount_minor,
-        NEW.currency) IS DISTINCT FROM
+        NEW.currency, NEW.payee_account_id, NEW.method_type, NEW.method_token) IS DISTINCT FROM
        (OLD.id, OLD.merchant_id, OLD.correlation_id, OLD.idempotency_key, OLD.amount_minor,
-        OLD.currency) THEN
+        OLD.currency, OLD.payee_account_id, OLD.method_type, OLD.method_token) THEN
         RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'payment_terms_never_change',
-            MESSAGE = 'merchant, key, amount and currency of a payment never change';
+            MESSAGE = 'merchant, key, payee, method, amount and currency of a payment never change';
     END IF;
     IF NEW.status <> OLD.status AND (OLD.status, NEW.status) NOT IN (
         ('PENDING', 'IN_REVIEW'), ('PENDING', 'AUTHORISED'), ('PENDING', 'DECLINED'),
@@ -36,6 +38,8 @@ $body$;
 
 CREATE TRIGGER payment_lifecycle BEFORE INSERT OR UPDATE ON payments.payment
 FOR EACH ROW EXECUTE FUNCTION payments.refuse_other_transitions();
+
+ALTER TABLE payments.payment ENABLE ALWAYS TRIGGER payment_lifecycle;
 """
 _UNGUARD = """
 DROP TRIGGER payment_lifecycle ON payments.payment;
@@ -48,4 +52,7 @@ class Migration(migrations.Migration):
 
     dependencies = [("payments", "0001_initial")]
 
-    operations = [migrations.RunSQL(_GUARD, _UNGUARD)]
+    operations = [
+        migrations.RunSQL(_GUARD, _UNGUARD),
+        AppendOnly("payments", "payment", update=False),
+    ]

@@ -86,6 +86,7 @@ class Payment(models.Model):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
+    append_only: ClassVar[frozenset[str]] = frozenset({"DELETE"})
     loaded_status: str
     objects: ClassVar[PaymentQuerySet] = PaymentQuerySet.as_manager()  # type: ignore[assignment]
 

@@ -30,7 +30,7 @@ def retry(
     rows: type[Outstanding], row_ids: Sequence[object], *, actor: str, reason: str, now: datetime
 ) -> int:
     """
-    Make parked rows due again with fresh attempts; returns how many.
+    Make parked rows due again, their failures forgotten; returns how many.
 
     Raises:
         NotParked: one of the rows is not parked.
@@ -40,7 +40,8 @@ def retry(
     with db.transaction():
         _change(
             rows,
-            f"UPDATE {rows._meta.db_table} SET attempts = 0, ended = 0, failures = 0,"
+            # `attempts` goes on counting: a worker that slept through all this must not match it.
+            f"UPDATE {rows._meta.db_table} SET ended = attempts, failures = 0,"
             " parked_at = NULL, due_at = clock_timestamp()",
             row_ids,
         )
