@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from merchants.api import views
+from merchants.api import openapi, views  # noqa: F401 - describes the authentication
 
 urlpatterns = [
     path("merchants/register", views.RegisterMerchant.as_view()),

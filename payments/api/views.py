@@ -75,6 +75,7 @@ class Payments(APIView):
         return _take_payment(request, implied_wait_seconds=0)
 
     @extend_schema(
+        operation_id="payments_list",
         responses=PaymentList,
         parameters=[
             OpenApiParameter("status", str, enum=[status.value for status in PaymentStatus]),

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from shared import money
@@ -95,6 +96,7 @@ class CanonicalUUID(serializers.UUIDField):
         return UUID(data)
 
 
+@extend_schema_field({"type": "string", "pattern": r"^(0|[1-9][0-9]{0,14})(\.[0-9]+)?$"})
 class Amount(serializers.Field[Any, Any, Any, Any]):
     """A decimal string in major units; validated with its currency by `WithAmount`."""
 
@@ -109,6 +111,7 @@ class Amount(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+@extend_schema_field({"type": "string", "pattern": "^[A-Z]{3}$", "example": "USD"})
 class Currency(serializers.Field[Any, Any, Any, Any]):
     """An upper-case ISO 4217 code of circulating money."""
 
@@ -123,6 +126,13 @@ class Currency(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+@extend_schema_field(
+    {
+        "type": "object",
+        "maxProperties": 20,
+        "additionalProperties": {"type": "string", "maxLength": 500},
+    }
+)
 class Metadata(serializers.Field[Any, Any, Any, Any]):
     """At most 20 pairs of string (≤ 40) : string (≤ 500)."""
 

@@ -1,0 +1,44 @@
+"""The OpenAPI document is valid, complete, and says what the API does."""
+
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    answer = Client().get("/api/v1/openapi.json")
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
+def addresses(patterns: list[Any], prefix: str = "/") -> list[str]:
+    found = []
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            found += addresses(pattern.url_patterns, prefix + str(pattern.pattern))
+        elif isinstance(pattern, URLPattern):
+            found.append(prefix + str(pattern.pattern))
+    return [address for address in found if address.startswith("/api/v1/")]
+
+
+class TestOpenAPI:
+    def test_is_generated_without_a_warning(self) -> None:
+        call_command("spectacular", "--fail-on-warn", "--validate", "--file", "/dev/null")
+
+    def test_is_version_3_1(self, document: dict[str, Any]) -> None:
+        assert document["openapi"].startswith("3.1")
+
+    def test_names_every_address(self, document: dict[str, Any]) -> None:
+        served = {address.split("<")[0] for address in addresses(get_resolver().url_patterns)}
+        told = {path.split("{")[0] for path in document["paths"]}
+        assert served - told == {"/api/v1/openapi.json"}
+
+    def test_asks_for_all_three_signing_headers(self, document: dict[str, Any]) -> None:
+        (requirement,) = document["paths"]["/api/v1/payments"]["post"]["security"]
+        schemes = document["components"]["securitySchemes"]
+        headers = {schemes[name]["name"] for name in requirement}
+        assert headers == {"X-Merchant-ID", "X-Timestamp", "X-Signature"}
