@@ -87,11 +87,13 @@ def dispatcher(folder: Path) -> Process:
     return Process(command, folder / "dispatcher.log", "dispatcher ready")
 
 
-def web(folder: Path, port: int) -> Process:
+def web(folder: Path, port: int, **environment: str) -> Process:
     """gunicorn with two workers on this port."""
     command = [sys.executable, "-m", "gunicorn", "payflow.runtime.wsgi:application"]
     options = ["-c", "payflow/runtime/gunicorn.py", "--log-level", "info"]
-    return Process(command + options, folder / "web.log", "Listening at", PORT=str(port))
+    return Process(
+        command + options, folder / "web.log", "Listening at", PORT=str(port), **environment
+    )
 
 
 def worker(folder: Path, *, broker_url: str = "") -> Process:
