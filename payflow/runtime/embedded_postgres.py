@@ -103,6 +103,7 @@ class EmbeddedPostgres:
         try:
             self._place = self._choose_place()
             stop_leftovers(self._place, self._report)
+            self._reap()
             self._initialise(self._place)
             self._launch(self._place)
             prepare_databases(self._logins, self.port)
@@ -253,8 +254,15 @@ class EmbeddedPostgres:
             # A port taken in this very moment, or shared memory not yet given back: worth trying
             # again. What lasts is reported with the server's own words.
             stop_leftovers(place, self._report)
+            self._reap()
             time.sleep(0.2 * attempt)
         raise CannotStart(f"PostgreSQL does not start; {self.log_file} ends with\n{self._tail()}")
+
+    def _reap(self) -> None:
+        # A server of ours that `stop_leftovers` has just ended is still our child.
+        if self._process is not None:
+            self._process.wait(timeout=_PATIENCE_SECONDS)
+            self._process = None
 
     def _spawn(self, place: Place) -> subprocess.Popen[bytes]:
         command = [str(place.binaries / "postgres"), "-D", str(place.data)]
