@@ -86,6 +86,11 @@ class Dispatcher:
             connection.close_if_unusable_or_obsolete()
             log.warning("database trouble, going on in a moment", reason=str(error).strip())
             stopping.wait(_PAUSE_SECONDS)
+        except Exception:
+            # A loop that ended would be missed by nobody: its thread is one of several.
+            connection.close()
+            log.exception("a turn of the dispatcher failed, going on")
+            stopping.wait(POLL_SECONDS)
         finally:
             if name is not None:
                 self._names.give_back(name, again=again)
