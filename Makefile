@@ -24,7 +24,7 @@ run: $(STAMP) ## Start everything on http://127.0.0.1:8000 (PORT=…, PAYFLOW_HO
 	@exec $(VENV_PYTHON) -m payflow.runtime
 
 test: check ## Everything CI runs: the checks, then the whole suite (ARGS=… for pytest)
-	$(VENV_PYTHON) -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+	$(VENV_PYTHON) -m pytest -n auto --dist loadgroup $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered)
 
 check: $(STAMP) ## Style, types, module boundaries, missing migrations
 	$(VENV_PYTHON) -m ruff check .
@@ -39,6 +39,8 @@ format: $(STAMP) ## Rewrite the code in the one style
 
 migrations: $(STAMP) ## Write the migrations that changed models need
 	DATABASE_URL=$(NO_DATABASE) DATABASE_OWNER_URL= $(VENV_PYTHON) -W ignore::RuntimeWarning manage.py makemigrations
+	@$(VENV_PYTHON) -m ruff check --quiet --fix */migrations
+	@$(VENV_PYTHON) -m ruff format --quiet */migrations
 
 demo: $(STAMP) ## Play one merchant's story on a PayFlow of its own, and check every answer
 	@exec $(VENV_PYTHON) manage.py demo

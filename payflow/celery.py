@@ -68,7 +68,7 @@ app.conf.beat_schedule = {
 
 def wake_celery(intent_id: str) -> None:
     """Ask any worker to look at an intent's rows; raises when the broker cannot be reached."""
-    app.send_task("shared.run_intents", args=[intent_id], retry=False)
+    app.send_task("shared.run_intents", args=[intent_id], retry=False, expires=60)
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

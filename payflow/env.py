@@ -60,11 +60,12 @@ class Environment:
             raise ImproperlyConfigured(f"{name} must be set when PAYFLOW_MODE=production.")
         return value or sandbox_default
 
-    def database(self, name: str, default: str) -> dict[str, Any]:
-        """A database URL as a Django DATABASES entry on our engine."""
+    def database(self, name: str, default: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """A database URL as a Django DATABASES entry; the options in its query win (sslmode, …)."""
         url = self.text(name, default)
         config: dict[str, Any] = dict(environ.Env.db_url_config(url, engine="shared.postgres"))
-        return config
+        options = {**settings["OPTIONS"], **config.get("OPTIONS", {})}
+        return {**config, **settings, "OPTIONS": options}
 
 
 environment = Environment(os.environ)

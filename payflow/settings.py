@@ -5,6 +5,7 @@ Sections follow the order in which a request meets them.
 """
 
 from pathlib import Path
+from typing import Any
 
 from payflow import logs
 from payflow.env import environment as env
@@ -53,7 +54,7 @@ INSTALLED_APPS = [
 # DATABASE_OWNER_URL both are the same role, which production should not accept.
 DATABASE_ROUTERS: list[str] = []
 _APP_URL = env.text("DATABASE_URL", "postgresql://payflow_app@127.0.0.1:5432/payflow")
-_DATABASE = {
+_DATABASE: dict[str, Any] = {
     "CONN_MAX_AGE": None,
     "CONN_HEALTH_CHECKS": True,
     "SCHEMAS": SCHEMAS,
@@ -66,14 +67,16 @@ _DATABASE = {
             " -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
         ),
         "connect_timeout": 5,
-        # Statements are planned once per connection, not once per call.
-        "server_side_binding": False,
-        "prepare_threshold": 3,
+        # A server that vanishes without a word is noticed in seconds, not in hours.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
     },
 }
 DATABASES = {
-    "default": env.database("DATABASE_URL", _APP_URL) | _DATABASE | {"TEST": {"MIRROR": "owner"}},
-    "owner": env.database("DATABASE_OWNER_URL", _APP_URL) | _DATABASE | {"SQL_WALL": []},
+    "default": env.database("DATABASE_URL", _APP_URL, _DATABASE) | {"TEST": {"MIRROR": "owner"}},
+    "owner": env.database("DATABASE_OWNER_URL", _APP_URL, _DATABASE) | {"SQL_WALL": []},
 }
 APP_ROLE = DATABASES["default"]["USER"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -184,7 +187,7 @@ EMAIL_BACKEND = env.text(
     "EMAIL_BACKEND",
     "django.core.mail.backends.smtp.EmailBackend"
     if EMAIL_HOST
-    else "django.core.mail.backends.filebased.EmailBackend",
+    else "notifications.adapters.eml_files.EmailBackend",
 )
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "PayFlow <no-reply@payflow.localhost>")
 

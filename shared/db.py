@@ -86,7 +86,11 @@ def in_transaction() -> bool:
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed if simply run again: no fault of the work itself."""
-    return sqlstate(error) in TRY_AGAIN_STATES or is_lost_connection(error)
+    state = sqlstate(error) or ""
+    # 53…: out of disk, memory or connections; 58…: the system failed; 25006: a failover, where the
+    # server is read-only for a moment.
+    is_servers_trouble = state.startswith(("53", "58")) or state == "25006"
+    return state in TRY_AGAIN_STATES or is_servers_trouble or is_lost_connection(error)
 
 
 def is_lost_connection(error: BaseException) -> bool:

@@ -25,8 +25,8 @@ class Outstanding(models.Model):
     """
 
     correlation_id = models.UUIDField()
-    attempts = models.SmallIntegerField(db_default=0, help_text="Claims so far; the fence.")
-    ended = models.SmallIntegerField(db_default=0, help_text="Claims up to the last that ended.")
+    attempts = models.IntegerField(db_default=0, help_text="Claims so far; the fence.")
+    ended = models.IntegerField(db_default=0, help_text="Claims up to the last that ended.")
     failures = models.SmallIntegerField(db_default=0, help_text="Failures so far; five park.")
     due_at = models.DateTimeField(null=True, db_default=Now(), help_text="Empty: nothing to do.")
     parked_at = models.DateTimeField(null=True, help_text="Waits for an operator since.")

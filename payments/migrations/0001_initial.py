@@ -128,11 +128,11 @@ class Migration(migrations.Migration):
                 ("correlation_id", models.UUIDField()),
                 (
                     "attempts",
-                    models.SmallIntegerField(db_default=0, help_text="Claims so far; the fence."),
+                    models.IntegerField(db_default=0, help_text="Claims so far; the fence."),
                 ),
                 (
                     "ended",
-                    models.SmallIntegerField(
+                    models.IntegerField(
                         db_default=0, help_text="Claims up to the last that ended."
                     ),
                 ),

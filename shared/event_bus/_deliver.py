@@ -142,6 +142,12 @@ def _restored_or_parked(claim: Claim[dict[str, Any]]) -> DomainEvent | None:
         payload = facts["payload"]
         stored = json.loads(payload) if isinstance(payload, str | bytes) else payload
         return event.restored(stored, **facts["base"])
-    except (UnknownEventType, TypeError, ValueError) as error:
+    except UnknownEventType as error:
+        # An old process beside a new one must not park what the new one knows: it is claimed again
+        # every two seconds, and parked when nobody has known it for a minute.
+        if claim.attempts >= _outstanding.CLAIMS_UNTIL_PARKED:
+            _outstanding.park(Publication, [claim.row_id], f"UnknownEventType: {error}")
+        return None
+    except (TypeError, ValueError) as error:
         _outstanding.park(Publication, [claim.row_id], f"{type(error).__name__}: {error}")
         return None

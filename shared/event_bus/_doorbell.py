@@ -28,6 +28,16 @@ from shared.event_bus._registry import CELERY, intents
 log = structlog.get_logger(__name__)
 
 CHANNEL = "payflow_doorbell"
+_LINE_OPTIONS = frozenset(
+    {
+        "connect_timeout",
+        "keepalives_idle",
+        "keepalives_interval",
+        "keepalives_count",
+        "tcp_user_timeout",
+        "target_session_attrs",
+    }
+)
 Send = Callable[[frozenset[str]], None]
 
 _bells: list[Callable[[frozenset[str]], None]] = []
@@ -169,13 +179,15 @@ def _listen(heard: Callable[[frozenset[str]], None], stopping: threading.Event) 
 def open_line() -> psycopg.Connection[Any]:
     """A connection outside Django's: autocommit, used by one thread for bells alone."""
     settings = connection.settings_dict
+    # As Django connects (TLS, keepalives), without limits that a bell has no use for.
+    options = {k: v for k, v in settings["OPTIONS"].items() if k in _LINE_OPTIONS or "ssl" in k}
     return psycopg.connect(
+        **options,
         host=settings["HOST"],
         port=settings["PORT"] or None,
         dbname=settings["NAME"],
         user=settings["USER"],
         password=settings["PASSWORD"],
         application_name="payflow doorbell",
-        connect_timeout=5,
         autocommit=True,
     )

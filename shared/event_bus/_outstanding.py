@@ -11,12 +11,13 @@ taking the claimed rows away (deleting publications, clearing `due_at` of intent
 is still what the claim wrote; rows that another worker has claimed since are dropped. The row
 locks are held to the end, so nobody claims a row whose finish is under way.
 
-A lost claim costs nothing but time, so the claim does not wait for the disk
+A lost claim of a publication costs nothing but time, so that claim does not wait for the disk
 (`synchronous_commit` off for that transaction alone). What it must survive is a dead worker, and
 that it does; the finish always waits for the disk.
 """
 
 import random
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,26 +52,30 @@ def settle(
     *,
     finish: Callable[[Sequence[Claim[Item]]], None],
     fail: Callable[[Claim[Item], Exception], None],
+    tries: int = 1,
 ) -> None:
     """
     Finish a batch in one transaction; if it raises, each claim in its own.
 
     `finish` takes the claims behind the fence and does the work. Only an exception of a claim on
-    its own is a failure, handed to `fail`. Trouble of the database is nobody's failure: those rows
-    are due again when their lease ends.
+    its own is a failure, handed to `fail`. Trouble of the database is nobody's failure: it is tried
+    again up to `tries` times, then those rows are due again when their lease ends.
     """
     try:
         with transaction.atomic(durable=True):
             finish(claims)
     except Exception as error:  # noqa: BLE001 - whatever a listener raises is its failure
         connection.close_if_unusable_or_obsolete()
-        if db.is_transient(error):
+        if db.is_transient(error) and tries > 1:
+            time.sleep(random.uniform(0, 0.2))  # noqa: S311 - jitter
+            settle(claims, finish=finish, fail=fail, tries=tries - 1)
+        elif db.is_transient(error):
             log.warning("left until due again", rows=len(claims), reason=str(error).strip())
         elif len(claims) == 1:
             fail(claims[0], error)
         else:
             for claim in claims:
-                settle([claim], finish=finish, fail=fail)
+                settle([claim], finish=finish, fail=fail, tries=tries)
 
 
 def mark_done(rows: type[Outstanding], claims: Sequence[Claim[Item]]) -> set[object]:
@@ -96,7 +101,7 @@ def record_failure(
 ) -> None:
     """Count a failure and make the row due after 2^n seconds with jitter, or park it."""
     table = rows._meta.db_table
-    report = "".join(traceback.format_exception(error))[-8000:].replace("\0", "\\0")
+    report = _storable("".join(traceback.format_exception(error))[-8000:])
     with db.transaction(), connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {table} SET failures = failures + 1, last_error = %s,"
@@ -119,13 +124,18 @@ def record_failure(
     log.warning("failed", table=table, row=str(claim.row_id), failures=failures, parked=parked)
 
 
+def _storable(text: str) -> str:
+    """The text without what PostgreSQL cannot hold: NUL and halves of surrogate pairs."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+
+
 def park(rows: type[Outstanding], row_ids: Sequence[object], reason: str) -> None:
     """Put rows aside for an operator, with the reason."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {rows._meta.db_table} SET due_at = NULL, parked_at = clock_timestamp(),"
             " last_error = %s WHERE id = ANY(%s)",
-            [reason, list(row_ids)],
+            [_storable(reason), list(row_ids)],
         )
 
 
@@ -134,7 +144,7 @@ def park_endless(rows: type[Outstanding]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {rows._meta.db_table} SET due_at = NULL, parked_at = clock_timestamp(),"
-            " last_error = %s WHERE attempts - ended >= %s AND due_at <= clock_timestamp()",
+            " last_error = %s WHERE attempts > 0 AND attempts - ended >= %s AND due_at <= now()",
             [f"claimed {CLAIMS_UNTIL_PARKED} times without an end", CLAIMS_UNTIL_PARKED],
         )
 
@@ -144,7 +154,7 @@ def _behind_fence(statement: str, claims: Sequence[Claim[Item]]) -> set[object]:
         cursor.execute(
             f"{statement}"
             f" {'USING' if statement.startswith('DELETE') else 'FROM'}"
-            " unnest(%s, %s::smallint[]) AS claim (id, attempts)"
+            " unnest(%s, %s::integer[]) AS claim (id, attempts)"
             " WHERE row.id = claim.id AND row.attempts = claim.attempts RETURNING row.id",
             [[claim.row_id for claim in claims], [claim.attempts for claim in claims]],
         )

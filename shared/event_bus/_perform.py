@@ -1,5 +1,6 @@
 """Performing outside work: claiming intent rows, running them outside transactions, recording."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,18 +11,23 @@ from shared.event_bus._outstanding import Claim
 from shared.event_bus._registry import Intent
 from shared.models import Outstanding
 
-_CLAIM = f"""
+# Unlike a listener's, this claim waits for the disk: after a crash it tells that the call may have
+# been made, so that it is asked about before it is made again.
+_CLAIM = """
 WITH due AS (
-    SELECT id FROM {{table}} WHERE due_at <= now() ORDER BY due_at LIMIT %s
+    SELECT id FROM {table} WHERE due_at <= now() ORDER BY due_at LIMIT %s
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
-    UPDATE {{table}} AS row
+    UPDATE {table} AS row
     SET attempts = row.attempts + 1, due_at = now() + make_interval(secs => %s)
     FROM due WHERE row.id = due.id
     RETURNING row.*
 )
-SELECT claimed.*, {_outstanding.NOT_DURABLE} FROM claimed ORDER BY created_at
+SELECT * FROM claimed ORDER BY created_at
 """
+
+# What was done outside is done; forgetting it over a lock would do it again.
+_TRIES_TO_RECORD = 5
 
 
 class OutsideWorkInsideTransaction(Exception):
@@ -60,6 +66,7 @@ def record(entry: Intent, finished: Sequence[Claim[tuple[Any, Any]]]) -> None:
             done,
             finish=lambda batch: _finish(entry, batch),
             fail=lambda claim, error: _fail(entry, claim, error),
+            tries=_TRIES_TO_RECORD,
         )
     for claim in finished:
         if isinstance(claim.item[1], Raised):
@@ -67,10 +74,15 @@ def record(entry: Intent, finished: Sequence[Claim[tuple[Any, Any]]]) -> None:
 
 
 def perform(entry: Intent, limit: int) -> int:
-    """Claim, run one after the other, and record; returns how many rows were claimed."""
+    """
+    Claim, run one after the other, and record; returns how many rows were claimed.
+
+    Rows that were not begun when half the lease is over stay claimed until it ends: the other half
+    is for the one under way and for recording.
+    """
+    deadline = time.monotonic() + entry.lease_seconds / 2
     claims = claim(entry, limit)
-    if claims:
-        record(entry, [run(entry, claimed) for claimed in claims])
+    record(entry, [run(entry, claimed) for claimed in claims if time.monotonic() < deadline])
     return len(claims)
 
 

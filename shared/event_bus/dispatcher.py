@@ -29,6 +29,8 @@ LOOPS = 2
 """While one loop waits for PostgreSQL, the other has the interpreter; a third would wait for it."""
 CALLS_AT_ONCE = 64
 _PAUSE_SECONDS = 0.2
+_AGAIN = "what was claimed before"
+"""A name of its own, served in turn with the others: a broken listener delays nobody else."""
 Finished = Claim[tuple[Any, Any]]
 
 
@@ -96,6 +98,8 @@ class Dispatcher:
                 self._names.give_back(name, again=again)
 
     def _serve(self, name: str) -> bool:
+        if name == _AGAIN:
+            return _deliver.deliver_again() > 0
         if name in listeners:
             return _deliver.deliver(listeners[name]) > 0
         if name in intents and intents[name].runs_in is DISPATCHER:
@@ -108,12 +112,10 @@ class Dispatcher:
             if time.monotonic() < self._poll_at:
                 return
             self._poll_at = time.monotonic() + POLL_SECONDS
-        self._names.ring([*listeners, *(intent.id for intent in _run_by(DISPATCHER))])
+        self._names.ring([_AGAIN, *listeners, *(intent.id for intent in _run_by(DISPATCHER))])
         _deliver.park_the_undeliverable()
         for intent in _run_by(DISPATCHER):
             _outstanding.park_endless(intent.rows)
-        while _deliver.deliver_again():
-            pass
 
     def _start_calls(self, intent: Intent) -> bool:
         free = CALLS_AT_ONCE - self._running[intent.id]

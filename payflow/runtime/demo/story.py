@@ -256,9 +256,6 @@ def _short(account: str) -> str:
 
 
 def _messages(directory: Path) -> Iterator[tuple[str, str]]:
-    for file in directory.iterdir():
-        content = file.read_bytes()
-        # The file is complete once the backend has drawn a line below the message.
-        if content.rstrip().endswith(b"-" * 79):
-            message = message_from_bytes(content, policy=policy.default)
-            yield str(message["To"]), str(message["Subject"])
+    for file in directory.glob("*.eml"):
+        message = message_from_bytes(file.read_bytes(), policy=policy.default)
+        yield str(message["To"]), str(message["Subject"])

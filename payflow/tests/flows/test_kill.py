@@ -216,12 +216,7 @@ def payment_body(key: str) -> bytes:
 
 
 def mails_by_id(folder: Path) -> set[str]:
-    identifiers = set()
-    for path in folder.iterdir():
-        for part in path.read_bytes().split(b"-" * 79):
-            if part.strip():
-                identifiers.add(str(message_from_bytes(part.lstrip())["Message-ID"]))
-    return identifiers
+    return {str(message_from_bytes(path.read_bytes())["Message-ID"]) for path in folder.iterdir()}
 
 
 def let_leases_end(table: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import InternalError, OperationalError, connection, transaction
 from psycopg import errors
 
 from shared.event_bus import _deliver, _outstanding, _registry
@@ -219,7 +219,9 @@ class TestUndeliverable:
         assert parked.is_parked
         assert "no listener" in parked.last_error
 
-    def test_events_of_an_unknown_type_are_parked(self, effects: Effects) -> None:
+    def test_events_of_an_unknown_type_are_parked_when_nobody_knew_them_for_a_minute(
+        self, effects: Effects
+    ) -> None:
         publish_committed(action(0))
         with connection.cursor() as cursor:
             cursor.execute(
@@ -236,6 +238,12 @@ class TestUndeliverable:
             )
 
         deliver_to_test()
+        (waiting,) = outstanding()
+        assert waiting["parked_at"] is None
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE shared.publication SET attempts = 24, due_at = now()")
+        while deliver_again():
+            pass
 
         (parked,) = outstanding()
         assert "Of.The.Future.v9" in parked["last_error"]
@@ -327,3 +335,32 @@ def rename_listener_in_rows(name: str, *, age_seconds: int) -> None:
             " due_at = now() - make_interval(secs => %s) WHERE listener_id IN (%s, %s)",
             [name, age_seconds, LISTENER, name],
         )
+
+
+class TestReports:
+    def test_hold_whatever_text_an_error_has(self, effects: Effects) -> None:
+        def fail(events: Sequence[OperatorActionTaken]) -> None:
+            raise ValueError("half a pair \ud800 and \0")
+
+        effects.before = fail
+        publish_committed(action(0))
+
+        deliver_to_test()
+
+        (row,) = outstanding()
+        assert row["failures"] == 1
+        assert "\\ud800" in row["last_error"]
+
+    @pytest.mark.parametrize("state", [errors.ReadOnlySqlTransaction, errors.DiskFull])
+    def test_are_not_written_about_the_servers_trouble(
+        self, effects: Effects, state: type[Exception]
+    ) -> None:
+        def trouble(events: Sequence[OperatorActionTaken]) -> None:
+            raise InternalError from state()
+
+        effects.before = trouble
+        publish_committed(action(0))
+
+        deliver_to_test()
+
+        assert [row["failures"] for row in outstanding()] == [0]

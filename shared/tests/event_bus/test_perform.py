@@ -1,5 +1,6 @@
 """What `intent` promises: outside transactions, leased, fenced, retried, parked."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -190,3 +191,14 @@ class TestParkEndless:
             assert _perform.perform(replace(errands, record=ask_again_later), 10) == 1
             _outstanding.park_endless(Errand)
         assert (only_row()["parked_at"], only_row()["attempts"]) == (None, 50)
+
+    def test_rows_not_begun_in_half_the_lease_are_left(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        plan(3)
+        hurried = dataclasses.replace(errands, lease_seconds=0)
+
+        assert _perform.perform(hurried, 10) == 3
+
+        assert outside.called == []
+        assert Errand._default_manager.filter(due_at__isnull=False).count() == 3
