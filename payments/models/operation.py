@@ -113,7 +113,9 @@ class Operation(Outstanding):
         """Take an outcome; one that settles nothing makes the operation due again."""
         if self.was_inquiry:
             self.inquiries += 1
-        else:
+        # What went without an end counts as a send although it did not arrive: a call that kills
+        # its dispatcher every time must come to an end, too.
+        if not self.was_inquiry or (outcome.kind == OutcomeKind.NOT_SENT and self.went_without_end):
             self.sends += 1
         self.outcome, self.reason = outcome.kind, outcome.reason
         self.processor_reference = outcome.reference or self.processor_reference
@@ -129,8 +131,12 @@ class Operation(Outstanding):
         A claim that went without an end is doubt, too, whatever was known before it: a dispatcher
         died, or failed, between call and record.
         """
-        went_without_end = self.attempts > self.ended + 1 or bool(self.last_error)
-        return self.is_in_doubt or went_without_end
+        return self.is_in_doubt or self.went_without_end
+
+    @property
+    def went_without_end(self) -> bool:
+        """Whether the claim before this one died or failed between call and record."""
+        return self.attempts > self.ended + 1 or bool(self.last_error)
 
     @property
     def is_in_doubt(self) -> bool:
@@ -146,10 +152,5 @@ class Operation(Outstanding):
 
     def _pause_seconds(self) -> float:
         if self.outcome == OutcomeKind.NOT_SENT:
-            return 0 if self.was_asked_only else 2.0**self.sends
+            return 2.0**self.sends
         return conf.INQUIRY_SECONDS[min(self.inquiries, len(conf.INQUIRY_SECONDS) - 1)]
-
-    @property
-    def was_asked_only(self) -> bool:
-        """Whether "not sent" came from an inquiry about a call that was never counted."""
-        return self.sends == 0

@@ -2,6 +2,7 @@
 
 import pytest
 
+from payments import conf
 from payments.domain.lifecycle import PaymentStatus
 from payments.domain.processor import Outcome, OutcomeKind
 from payments.models import Operation, Payment
@@ -67,9 +68,22 @@ class TestRunOperation:
         processor.is_reachable, processor.answers = False, [Died()]
         die()
         processor.is_reachable = True
-        run()
+        run(2)
         assert processor.verbs() == ["authorise", "inquire", "authorise"]
         assert_authorised_once(payment, processor)
+
+    def test_fails_when_every_call_kills_its_dispatcher(
+        self, payment: Payment, processor: FakeProcessor
+    ) -> None:
+        for _ in range(conf.MAX_SENDS):
+            processor.is_reachable, processor.answers = False, [Died()]
+            die()
+            processor.is_reachable = True
+            drain(DISPATCHER)
+            hasten()
+        assert processor.verbs() == ["authorise", "inquire"] * conf.MAX_SENDS
+        assert loaded(payment).status == "FAILED"
+        assert processor.book == {}
 
     def test_asks_until_it_is_told(self, payment: Payment, processor: FakeProcessor) -> None:
         processor.answers = [*[Outcome(OutcomeKind.UNKNOWN)] * 3, Outcome(OutcomeKind.PENDING)]
