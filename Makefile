@@ -12,7 +12,7 @@ STAMP := .venv/.stamp
 # Nothing listens there: checks that need no database must not find one by chance.
 NO_DATABASE := postgresql://nobody@127.0.0.1:1/none
 
-LOCK := $(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --extra redis
+LOCK := $(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --extra redis --extra stripe
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format migrations lock demo bench clean
