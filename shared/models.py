@@ -5,11 +5,15 @@ Business rows live in the modules. Rows here are written by the machinery only; 
 them through `manage.py events` and the admin's actions.
 """
 
+from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from shared.errors import Conflict, NotAllowed
 from shared.postgres.naming import schema_table
 
 
@@ -42,6 +46,79 @@ class Outstanding(models.Model):
     def is_parked(self) -> bool:
         """Whether it waits for an operator."""
         return self.parked_at is not None
+
+
+class AlreadyDecided(Conflict):
+    """This proposal was confirmed or rejected before."""
+
+
+class TakesTwoPeople(NotAllowed):
+    """Whoever proposed this cannot confirm it: somebody else must look."""
+
+
+class ProposalState(StrEnum):
+    """What became of a proposal."""
+
+    OPEN = "OPEN"
+    CONFIRMED = "CONFIRMED"
+    REJECTED = "REJECTED"
+
+
+class Proposal(models.Model):
+    """
+    A change that one person proposes, with a reason, and another confirms or anybody rejects.
+
+    Confirming and doing it is one transaction of the owning module's use case.
+    """
+
+    state = models.TextField(choices=[(s, s.name) for s in ProposalState], default="OPEN")
+    reason = models.TextField()
+    proposed_by = models.TextField()
+    proposed_at = models.DateTimeField()
+    decided_by = models.TextField(default="", blank=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=[state.value for state in ProposalState]),
+                name="%(class)s_state_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="OPEN", decided_by="", decided_at__isnull=True)
+                | (~Q(state="OPEN") & ~Q(decided_by="") & Q(decided_at__isnull=False)),
+                name="%(class)s_decided_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="CONFIRMED", decided_by=F("proposed_by")),
+                name="%(class)s_takes_two_people",
+            ),
+        ]
+
+    # Mutators
+
+    def confirm(self, *, by: str, now: datetime) -> None:
+        """Agree. Raises: TakesTwoPeople for whoever proposed it, AlreadyDecided."""
+        if by == self.proposed_by:
+            raise TakesTwoPeople
+        self._decide(ProposalState.CONFIRMED, by, now)
+
+    def reject(self, *, by: str, now: datetime) -> None:
+        """Turn it down; its author may, too. Raises: AlreadyDecided."""
+        self._decide(ProposalState.REJECTED, by, now)
+
+    # Properties
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits for a second person."""
+        return self.state == ProposalState.OPEN
+
+    def _decide(self, state: ProposalState, by: str, now: datetime) -> None:
+        if not self.is_open:
+            raise AlreadyDecided
+        self.state, self.decided_by, self.decided_at = state, by, now
 
 
 class Event(models.Model):
