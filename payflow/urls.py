@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from payflow.api import composed, health
+from payments.api.operations import CapturePayment, RefundPayment, VoidPayment
 
 api: list[URLPattern | URLResolver] = [
     path("health", health.Health.as_view()),
@@ -17,6 +18,9 @@ api: list[URLPattern | URLResolver] = [
     path("", include("audit.api.urls")),
     path("payments/<id:payment_id>", composed.PaymentDetail.as_view()),
     path("payments/<id:payment_id>/events", composed.PaymentEvents.as_view()),
+    path("payments/<id:payment_id>/capture", CapturePayment.as_view()),
+    path("payments/<id:payment_id>/void", VoidPayment.as_view()),
+    path("payments/<id:payment_id>/refund", RefundPayment.as_view()),
     path("ledger/balances", composed.Balances.as_view()),
 ]
 

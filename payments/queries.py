@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Sum
 
 from payments.domain.lifecycle import PaymentStatus
-from payments.models import Operation, Payment
-from payments.models.payment import PaymentQuerySet
+from payments.domain.processor import OperationKind
+from payments.models import Operation, Payment, Purpose, StatusChange
+from payments.models.operation import IN_DOUBT, OperationQuerySet
+from payments.models.payment_table import PaymentQuerySet
 from shared.errors import NotFound
 from shared.event_bus.standing import Backlog, backlog_of
 
@@ -17,12 +19,73 @@ class PaymentNotFound(NotFound):
     """There is no such payment."""
 
 
+class OperationNotFound(NotFound):
+    """There is no such operation."""
+
+
+class RefundNotFound(NotFound):
+    """There is no such refund."""
+
+
 def get_payment(*, merchant_id: UUID, payment_id: UUID) -> Payment:
     """A payment of the merchant. Raises: PaymentNotFound, also for another merchant's."""
     payment = Payment.objects.filter(pk=payment_id, merchant_id=merchant_id).first()
     if payment is None:
         raise PaymentNotFound
     return payment
+
+
+def get_payment_to_change(*, merchant_id: UUID, payment_id: UUID) -> Payment:
+    """A payment of the merchant, row-locked until the commit. Raises: PaymentNotFound."""
+    payment = Payment.objects.locked([payment_id]).get(str(payment_id))
+    if payment is None or payment.merchant_id != merchant_id:
+        raise PaymentNotFound
+    return payment
+
+
+def find_payment_by_key(*, merchant_id: UUID, idempotency_key: str) -> Payment | None:
+    """The payment that the merchant asked for under this key."""
+    return Payment.objects.filter(merchant_id=merchant_id, idempotency_key=idempotency_key).first()
+
+
+def get_operation(*, merchant_id: UUID, operation_id: UUID) -> Operation:
+    """An operation of the merchant's with its payment. Raises: OperationNotFound."""
+    operations = Operation.objects.filter(merchant_id=merchant_id).select_related("payment")
+    if (operation := operations.filter(pk=operation_id).first()) is None:
+        raise OperationNotFound
+    return operation
+
+
+def get_refund(*, merchant_id: UUID, refund_id: UUID) -> Operation:
+    """A refund of the merchant's. Raises: RefundNotFound."""
+    refund = _refunds(merchant_id).filter(pk=refund_id).first()
+    if refund is None:
+        raise RefundNotFound
+    return refund
+
+
+def list_refunds(*, merchant_id: UUID, payment_id: UUID) -> OperationQuerySet:
+    """The refunds of a payment. Raises: PaymentNotFound."""
+    get_payment(merchant_id=merchant_id, payment_id=payment_id)
+    return _refunds(merchant_id).filter(payment_id=payment_id)
+
+
+def list_history(*, merchant_id: UUID, payment_id: UUID) -> list[StatusChange]:
+    """A payment's steps from status to status, oldest first. Raises: PaymentNotFound."""
+    payment = get_payment(merchant_id=merchant_id, payment_id=payment_id)
+    return list(StatusChange.objects.filter(payment=payment).order_by("pk"))
+
+
+def amounts_in_doubt(*, merchant_id: UUID) -> dict[str, int]:
+    """What operations with unknown outcomes are about: minor units by currency."""
+    doubtful = Operation.objects.filter(IN_DOUBT, merchant_id=merchant_id)
+    sums = doubtful.values_list("currency").annotate(minor=Sum("amount_minor"))
+    return {currency: int(minor) for currency, minor in sums}
+
+
+def _refunds(merchant_id: UUID) -> OperationQuerySet:
+    by_merchant = Operation.objects.filter(merchant_id=merchant_id, kind=OperationKind.REFUND)
+    return by_merchant.exclude(purpose=Purpose.REVERSAL)
 
 
 def list_payments(*, merchant_id: UUID, status: str | None = None) -> PaymentQuerySet:

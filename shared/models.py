@@ -8,8 +8,9 @@ them through `manage.py events` and the admin's actions.
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
+from uuid import UUID
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -204,6 +205,37 @@ class Publication(Outstanding):
         return f"{self.listener_id} ← #{self.event_id}"
 
 
+class KeyUsedElsewhere(Conflict):
+    """This key was used for another request, which is not a payment."""
+
+
+class IdempotencyRecordQuerySet(models.QuerySet["IdempotencyRecord"]):
+    """Burning keys: claiming them for nothing, so that no request can use them any more."""
+
+    def burn(self, merchant_id: UUID, key: str) -> bool:
+        """Claim a key for nothing, for ever; waits for a request under way. True if it was free."""
+        with connection.cursor() as cursor:
+            cursor.execute(_BURN, [merchant_id, key])
+            return bool(cursor.rowcount == 1)
+
+    def unburn(self, merchant_id: UUID, key: str) -> None:
+        """Undo `burn` in its transaction."""
+        self.filter(merchant_id=merchant_id, key=key, fingerprint=BURNT).delete()
+
+    def expect_burnt(self, merchant_id: UUID, key: str) -> None:
+        """Raises: KeyUsedElsewhere unless the key is burnt."""
+        if not self.filter(merchant_id=merchant_id, key=key, fingerprint=BURNT).exists():
+            raise KeyUsedElsewhere
+
+
+BURNT = b""
+"""The fingerprint that no request has."""
+_BURN = """
+INSERT INTO shared.idempotency_record (merchant_id, key, fingerprint, expires_at)
+VALUES (%s, %s, '', 'infinity') ON CONFLICT (merchant_id, key) DO NOTHING
+"""
+
+
 class IdempotencyRecord(models.Model):
     """
     That a key was used, by whom, for what, and the bytes that were answered.
@@ -221,6 +253,8 @@ class IdempotencyRecord(models.Model):
     response = models.BinaryField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
+
+    objects = IdempotencyRecordQuerySet.as_manager()
 
     class Meta:
         db_table = schema_table("shared", "idempotency_record")

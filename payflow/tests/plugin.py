@@ -79,12 +79,15 @@ def unbreached_wall() -> Iterator[None]:
 
 @pytest.fixture
 def seeded_rules(transactional_db: None) -> None:
-    """The fraud rules of a fresh installation, which the flush took away."""
+    """The fraud rules and routes of a fresh installation, which the flush took away."""
     from django.apps import apps
     from django.db import connections
 
     if not apps.get_model("fraud", "Rule").objects.exists():
         seed = import_module("fraud.migrations.0002_rules").seed
+        seed(apps, SimpleNamespace(connection=connections["default"]))
+    if not apps.get_model("payments", "Route").objects.exists():
+        seed = import_module("payments.migrations.0004_lifecycle_guards").seed
         seed(apps, SimpleNamespace(connection=connections["default"]))
 
 

@@ -2,30 +2,44 @@
 
 from uuid import UUID
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from payments import conf
+from payments.api.operations import PREFER
 from payments.api.serializers import (
+    CancelRequest,
+    History,
     PaymentList,
     PaymentRequest,
     PaymentResource,
+    RefundList,
+    RefundResource,
     payment_resource,
+    refund_resource,
+    status_change_resource,
     terms_of,
 )
 from payments.domain.lifecycle import PaymentStatus
 from payments.models import Payment
-from payments.queries import get_payment, list_payments
+from payments.queries import (
+    get_payment,
+    get_refund,
+    list_history,
+    list_payments,
+    list_refunds,
+)
+from payments.use_cases.cancel_payment_by_key import cancel_payment_by_key
+from payments.use_cases.hear_processor import hear_processor
 from payments.use_cases.initiate_payment import initiate_payment
 from shared import clock, correlation
 from shared.http.idempotency import Accepted, Answer, answer_once
 from shared.http.pagination import InvalidQuery, Page
 from shared.http.principal import principal_of
 from shared.http.waiting import preferred_wait_seconds, wait_for
-
-_PREFER = OpenApiParameter("Prefer", str, "header", description="`wait=N`, 1–30 seconds")
 
 
 def _take_payment(request: Request, *, implied_wait_seconds: int) -> Response:
@@ -43,7 +57,7 @@ def _take_payment(request: Request, *, implied_wait_seconds: int) -> Response:
     def decided(payment_id: UUID, joins: bool) -> Answer:
         payment = wait_for(
             lambda: get_payment(merchant_id=principal.merchant_id, payment_id=payment_id),
-            lambda seen: seen.is_decided or seen.awaits_review,
+            lambda seen: seen.is_decided or seen.awaits_review or seen.awaits_payer,
             max(wait_seconds, conf.IMPLIED_WAIT_SECONDS) if joins else wait_seconds,
         )
         return _answer(payment)
@@ -68,7 +82,7 @@ class Payments(APIView):
     @extend_schema(
         request=PaymentRequest,
         responses={201: PaymentResource, 202: PaymentResource},
-        parameters=[_PREFER],
+        parameters=[PREFER],
     )
     def post(self, request: Request) -> Response:
         """Take a payment: 202 PENDING at once, or its decision when asked to wait."""
@@ -101,11 +115,97 @@ class AuthorisePayment(APIView):
     @extend_schema(
         request=PaymentRequest,
         responses={201: PaymentResource, 202: PaymentResource},
-        parameters=[_PREFER],
+        parameters=[PREFER],
     )
     def post(self, request: Request) -> Response:
         """Take a payment and wait for its decision."""
         return _take_payment(request, implied_wait_seconds=conf.IMPLIED_WAIT_SECONDS)
+
+
+class CancelByKey(APIView):
+    """Cancelling a payment whose answer never came."""
+
+    @extend_schema(request=CancelRequest, responses={200: PaymentResource, 202: PaymentResource})
+    def post(self, request: Request) -> Response:
+        """Cancel what was asked for under a key, or burn the key."""
+        body = CancelRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        merchant_id, validated = principal_of(request).merchant_id, body.validated_data
+
+        def cancel(key: str) -> Accepted:
+            payment = cancel_payment_by_key(
+                merchant_id=merchant_id,
+                cancel_key=validated["cancelKey"],
+                idempotency_key=key,
+                now=clock.now(),
+            )
+            if payment is None:
+                return Accepted(None, Answer(200, {"cancelled": True}))
+            correlation.adopt(str(payment.correlation_id))
+            return Accepted(payment.pk)
+
+        def cancelled(payment_id: UUID, joins: bool) -> Answer:
+            payment = wait_for(
+                lambda: get_payment(merchant_id=merchant_id, payment_id=payment_id),
+                lambda seen: seen.is_at_rest,
+                preferred_wait_seconds(request, default=conf.IMPLIED_WAIT_SECONDS),
+            )
+            answer = _answer(payment)
+            return Answer(200 if payment.is_at_rest else 202, answer.body, answer.headers)
+
+        return answer_once(request, validated, cancel, finish=cancelled)
+
+
+class PaymentHistory(APIView):
+    """A payment's steps."""
+
+    @extend_schema(responses=History)
+    def get(self, request: Request, payment_id: UUID) -> Response:
+        """List them, oldest first."""
+        merchant_id = principal_of(request).merchant_id
+        history = list_history(merchant_id=merchant_id, payment_id=payment_id)
+        return Response({"data": [status_change_resource(change) for change in history]})
+
+
+class RefundsOfPayment(APIView):
+    """A payment's refunds."""
+
+    @extend_schema(
+        responses=RefundList,
+        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", int)],
+    )
+    def get(self, request: Request, payment_id: UUID) -> Response:
+        """List them, newest first."""
+        page = Page.of(request)
+        merchant_id = principal_of(request).merchant_id
+        refunds = list_refunds(merchant_id=merchant_id, payment_id=payment_id)
+        return Response(page.of_rows(refunds, key=("created_at", "id"), shown=refund_resource))
+
+
+class Refund(APIView):
+    """A refund."""
+
+    @extend_schema(responses=RefundResource)
+    def get(self, request: Request, refund_id: UUID) -> Response:
+        """Show it."""
+        merchant_id = principal_of(request).merchant_id
+        refund = get_refund(merchant_id=merchant_id, refund_id=refund_id)
+        headers = {"X-Correlation-ID": str(refund.correlation_id)}
+        return Response(refund_resource(refund), headers=headers)
+
+
+class ProcessorCallback(APIView):
+    """What processors tell by themselves, each signed in its own way."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses={200: OpenApiTypes.OBJECT}, auth=[])
+    def post(self, request: Request, processor: str) -> Response:
+        """Take a callback."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        hear_processor(processor=processor, headers=headers, body=request._request.body)
+        return Response({"received": True})
 
 
 def _status(text: str | None) -> str | None:

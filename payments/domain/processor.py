@@ -36,6 +36,9 @@ UNDECIDED = frozenset({OutcomeKind.PENDING, OutcomeKind.UNKNOWN})
 LAPSED = frozenset({"redirect_expired"})
 """Reasons of a DECLINED that nobody decided: the payer never came. The payment FAILS."""
 
+RESOLVED_BY_PEOPLE = "resolved_by_people"
+"""The reason of an outcome that two people agreed on, because the processor would not say."""
+
 
 @dataclass(frozen=True)
 class Redirect:

@@ -1,6 +1,21 @@
 """The module's aggregates."""
 
-from payments.models.operation import Operation
+from payments.models.circuit_breaker import BreakerState, CircuitBreaker
+from payments.models.operation import Operation, Purpose, Verdict
 from payments.models.payment import Payment
+from payments.models.resolution import Resolution
+from payments.models.route import Route, RoutingTable
+from payments.models.status_change import StatusChange
 
-__all__ = ["Operation", "Payment"]
+__all__ = [
+    "BreakerState",
+    "CircuitBreaker",
+    "Operation",
+    "Payment",
+    "Purpose",
+    "Resolution",
+    "Route",
+    "RoutingTable",
+    "StatusChange",
+    "Verdict",
+]

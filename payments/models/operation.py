@@ -3,13 +3,21 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from payments import conf
-from payments.domain.processor import IN_DOUBT, Outcome, OutcomeKind
+from payments.domain.processor import (
+    RESOLVED_BY_PEOPLE,
+    UNDECIDED,
+    OperationKind,
+    Outcome,
+    OutcomeKind,
+)
 from payments.models.payment import Payment
 from shared.identifiers import new_id
 from shared.models import Outstanding
@@ -17,14 +25,37 @@ from shared.postgres.batches import insert_all, update_all
 from shared.postgres.naming import schema_table
 
 
-class OperationKind(StrEnum):
-    """What a processor is asked to do."""
+class Verdict(StrEnum):
+    """What became of an operation in the end."""
 
-    AUTHORISE = "AUTHORISE"
+    APPROVED = "APPROVED"
+    DECLINED = "DECLINED"
+    FAILED = "FAILED"
+    """It certainly was not done, and is not tried any more."""
+    PASSED_ON = "PASSED_ON"
+    """It certainly was not done, and another processor is asked."""
+
+
+class Purpose(StrEnum):
+    """Who wanted it."""
+
+    MERCHANT = "MERCHANT"
+    AT_ONCE = "AT_ONCE"
+    """The capture of a payment that was taken with `capture: true`."""
+    EXPIRY = "EXPIRY"
+    """The release of a hold whose time is over."""
+    CANCEL = "CANCEL"
+    """The release of a hold that was cancelled before we knew of it."""
+    REVERSAL = "REVERSAL"
+    """The undoing of what a processor did after we had given it up."""
+
+
+NEVER_GIVEN_UP = frozenset({Purpose.EXPIRY, Purpose.CANCEL, Purpose.REVERSAL})
+"""Nobody waits for these and nobody would ask for them again."""
 
 
 class OperationQuerySet(models.QuerySet["Operation"]):
-    """Batch writes of operations."""
+    """Selections and batch writes of operations."""
 
     def plan(self, operations: Sequence["Operation"]) -> None:
         """Insert operations, due now; one that the same event planned before is left alone."""
@@ -34,44 +65,115 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         """Write what became of operations."""
         update_all(operations, _CHANGED)
 
+    def payments_in_doubt(self, payment_ids: Sequence[Any]) -> set[Any]:
+        """Those of the payments that have an operation whose outcome is unknown."""
+        doubtful = self.filter(IN_DOUBT, payment_id__in=payment_ids)
+        return set(doubtful.values_list("payment_id", flat=True)) if payment_ids else set()
 
-_CHANGED = ("outcome", "processor_reference", "reason", "sends", "inquiries", "due_at")
+    def place(self, operation: "Operation") -> None:
+        """Insert an operation that a merchant asked for. Raises: IntegrityError for a used key."""
+        operation.save(force_insert=True)
+
+    def taken_from_workers(self, operation_id: Any) -> "Operation":
+        """An operation, row-locked; whoever is working on it finds its claim void."""
+        operation = self.select_for_update().get(pk=operation_id)
+        self.filter(pk=operation_id).update(
+            attempts=F("attempts") + 1, ended=F("attempts") + 1, parked_at=None, last_error=""
+        )
+        return operation
+
+    def make_due(self, operation_id: UUID, processor: str) -> bool:
+        """Have a processor asked about an operation now, also about one that was given up."""
+        # One that is under way keeps its lease and is looked at soon enough.
+        waiting = self.filter(pk=operation_id, processor=processor, attempts=F("ended"))
+        heard = waiting.exclude(verdict__in=[Verdict.APPROVED, Verdict.DECLINED])
+        return heard.filter(attempts__gt=0, parked_at=None).update(due_at=Now()) == 1
+
+    def take_back_unsent(self, payment: Payment) -> bool:
+        """
+        Close the payment's calls that nobody has claimed yet; True when none is open after that.
+
+        Waits for nobody: a call that is being claimed counts as sent.
+        """
+        unsent = self.filter(payment=payment, attempts=0, verdict="")
+        unsent.update(verdict=Verdict.FAILED, reason="cancelled", due_at=None)
+        return not self.filter(payment=payment, verdict="").exists()
+
+
+IN_DOUBT = Q(verdict="", outcome=OutcomeKind.UNKNOWN.value)
+
+_CHANGED = (
+    "outcome",
+    "verdict",
+    "is_retryable",
+    "processor_reference",
+    "reason",
+    "sends",
+    "inquiries",
+    "late_looks",
+    "due_at",
+)
 
 
 class Operation(Outstanding):
     """
     One call to a processor, committed before it is made.
 
-    Its id is the processor's idempotency key. While the outcome is empty or in doubt the row is due
-    again and again; an outcome in doubt is asked about before anything is sent again.
+    Its id is the processor's idempotency key. `outcome` is what we know after the last call,
+    `verdict` what became of it in the end: empty while it has to be sent or asked about again. A
+    refund's operation is the refund.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="operations")
-    cause_event_id = models.UUIDField(help_text="The event that asked for it.")
+    merchant_id = models.UUIDField()
+    idempotency_key = models.TextField(null=True, help_text="The merchant's, if one asked for it.")
+    cause_event_id = models.UUIDField(null=True, help_text="The event that asked for it.")
     kind = models.TextField(choices=[(kind, kind.name) for kind in OperationKind])
+    purpose = models.TextField(choices=[(p, p.name) for p in Purpose], default="MERCHANT")
     processor = models.TextField()
+    authorisation_reference = models.TextField(default="", blank=True)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
-    method_type = models.TextField()
-    method_token = models.TextField()
+    is_final = models.BooleanField(default=True, help_text="A capture that releases the rest.")
+    merchant_reason = models.TextField(default="", blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
     outcome = models.TextField(default="", blank=True)
+    verdict = models.TextField(default="", blank=True)
+    is_retryable = models.BooleanField(default=False, help_text="The decline may be tried again.")
     processor_reference = models.TextField(default="", blank=True)
     reason = models.TextField(default="", blank=True)
     sends = models.SmallIntegerField(default=0, help_text="Times it was sent to the processor.")
     inquiries = models.IntegerField(default=0, help_text="Times the processor was asked about it.")
+    late_looks = models.SmallIntegerField(default=0, help_text="Times asked after it was given up.")
 
-    objects = OperationQuerySet.as_manager()
+    objects: ClassVar[OperationQuerySet] = OperationQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         db_table = schema_table("payments", "operation")
         constraints = [
             models.UniqueConstraint(
-                fields=["payment", "cause_event_id"], name="operation_once_per_event"
+                fields=["payment", "cause_event_id", "processor"], name="operation_once_per_event"
+            ),
+            models.UniqueConstraint(
+                fields=["merchant_id", "idempotency_key"], name="uq_operation_idempotency_key"
+            ),
+            models.UniqueConstraint(
+                fields=["payment", "authorisation_reference"],
+                condition=Q(purpose=Purpose.REVERSAL.value),
+                name="operation_reverses_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=[kind.value for kind in OperationKind]),
+                name="operation_kind_is_known",
             ),
             models.CheckConstraint(
                 condition=Q(outcome__in=["", *(kind.value for kind in OutcomeKind)]),
                 name="operation_outcome_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(verdict__in=["", *(verdict.value for verdict in Verdict)]),
+                name="operation_verdict_is_known",
             ),
             models.CheckConstraint(
                 condition=Q(amount_minor__gte=1), name="operation_amount_above_zero"
@@ -84,42 +186,109 @@ class Operation(Outstanding):
             models.Index(
                 fields=["parked_at"], name="operation_parked", condition=Q(parked_at__isnull=False)
             ),
+            models.Index(fields=["merchant_id"], name="operation_in_doubt", condition=IN_DOUBT),
         ]
 
     def __str__(self) -> str:
-        """Kind, processor and outcome."""
-        return f"{self.kind} with {self.processor}: {self.outcome or 'not answered'}"
+        """Kind, processor and what became of it."""
+        return f"{self.kind} with {self.processor}: {self.verdict or self.outcome or 'planned'}"
 
     # Factories
 
     @classmethod
-    def to_authorise(cls, payment: Payment, *, processor: str, cause_event_id: str) -> "Operation":
+    def to_authorise(cls, payment: Payment, *, processor: str, cause_event_id: UUID) -> "Operation":
         """The call that asks a processor to hold the payment's amount; not saved."""
-        return cls(
-            payment=payment,
-            correlation_id=payment.correlation_id,
-            cause_event_id=UUID(cause_event_id),
-            kind=OperationKind.AUTHORISE,
+        return cls._of(
+            payment,
+            OperationKind.AUTHORISE,
+            payment.amount_minor,
             processor=processor,
-            amount_minor=payment.amount_minor,
-            currency=payment.currency,
-            method_type=payment.method_type,
-            method_token=payment.method_token,
+            cause_event_id=cause_event_id,
         )
+
+    @classmethod
+    def to_capture(
+        cls,
+        payment: Payment,
+        amount_minor: int | None,
+        *,
+        now: datetime,
+        is_final: bool = True,
+        **wishes: Any,
+    ) -> "Operation":
+        """The call that takes an amount, reserved here. Raises: see `Payment.reserve_capture`."""
+        amount_minor = payment.reserve_capture(amount_minor, is_final=is_final, now=now)
+        wishes |= {"is_final": is_final}
+        return cls._of(payment, OperationKind.CAPTURE, amount_minor, **wishes)
+
+    @classmethod
+    def to_release(
+        cls, payment: Payment, *, purpose: Purpose, now: datetime, **wishes: Any
+    ) -> "Operation":
+        """The call that releases what is held, closed here. Raises: PaymentNotVoidable."""
+        payment.reserve_release(now=now)
+        wishes |= {"purpose": purpose}
+        return cls._of(payment, OperationKind.VOID, payment.held_minor, **wishes)
+
+    @classmethod
+    def to_refund(
+        cls, payment: Payment, amount_minor: int | None, *, now: datetime, **wishes: Any
+    ) -> "Operation":
+        """The call that gives money back, reserved here. Raises: see `Payment.reserve_refund`."""
+        amount_minor = payment.reserve_refund(amount_minor, now=now)
+        return cls._of(payment, OperationKind.REFUND, amount_minor, **wishes)
+
+    @classmethod
+    def to_reverse(cls, late: "Operation", payment: Payment) -> "Operation":
+        """The call that undoes a late success: a hold is released, a capture given back."""
+        is_hold = late.kind == OperationKind.AUTHORISE
+        return cls._of(
+            payment,
+            OperationKind.VOID if is_hold else OperationKind.REFUND,
+            late.amount_minor,
+            processor=late.processor,
+            purpose=Purpose.REVERSAL,
+            authorisation_reference=late.processor_reference
+            if is_hold
+            else late.authorisation_reference,
+        )
+
+    @classmethod
+    def _of(
+        cls, payment: Payment, kind: OperationKind, amount_minor: int, **columns: Any
+    ) -> "Operation":
+        facts: dict[str, Any] = {
+            "correlation_id": payment.correlation_id,
+            "merchant_id": payment.merchant_id,
+            "currency": payment.currency,
+            "processor": payment.processor,
+            "authorisation_reference": payment.processor_reference,
+        }
+        return cls(payment=payment, kind=kind, amount_minor=amount_minor, **(facts | columns))
 
     # Mutators
 
     def conclude(self, outcome: Outcome, *, now: datetime) -> None:
-        """Take an outcome; one that settles nothing makes the operation due again."""
-        if self.was_inquiry:
-            self.inquiries += 1
-        # What went without an end counts as a send although it did not arrive: a call that kills
-        # its dispatcher every time must come to an end, too.
-        if not self.was_inquiry or (outcome.kind == OutcomeKind.NOT_SENT and self.went_without_end):
-            self.sends += 1
+        """Take an outcome; unless it settles the operation, it is due again."""
+        self._count(outcome)
         self.outcome, self.reason = outcome.kind, outcome.reason
+        self.is_retryable = outcome.is_retryable
         self.processor_reference = outcome.reference or self.processor_reference
-        self.due_at = now + timedelta(seconds=self._pause_seconds()) if self.is_open else None
+        self.verdict = self.verdict or self._verdict()
+        self.due_at = self._due_after(now)
+
+    def pass_on(self, *, now: datetime) -> None:
+        """Another processor is asked instead."""
+        self.verdict = Verdict.PASSED_ON
+        self.due_at = self._due_after(now)
+
+    def resolve(self, verdict: Verdict, *, reason: str) -> None:
+        """People say what became of it: nobody is asked any more."""
+        self.verdict, self.reason, self.due_at = verdict, reason, None
+
+    def wait_for_its_turn(self, *, now: datetime) -> None:
+        """It was not sent, because another has to end first."""
+        self.due_at = now + timedelta(seconds=conf.TURN_SECONDS)
 
     # Properties
 
@@ -131,7 +300,7 @@ class Operation(Outstanding):
         A claim that went without an end is doubt, too, whatever was known before it: a dispatcher
         died, or failed, between call and record.
         """
-        return self.is_in_doubt or self.went_without_end
+        return bool(self.verdict) or self.outcome in UNDECIDED or self.went_without_end
 
     @property
     def went_without_end(self) -> bool:
@@ -141,16 +310,63 @@ class Operation(Outstanding):
     @property
     def is_in_doubt(self) -> bool:
         """Whether the processor may have carried it out without our knowing."""
-        return self.outcome in IN_DOUBT
+        return not self.verdict and self.outcome == OutcomeKind.UNKNOWN
 
     @property
     def is_open(self) -> bool:
         """Whether it has to be sent or asked about again."""
-        if self.outcome == OutcomeKind.NOT_SENT:
-            return self.sends < conf.MAX_SENDS
-        return self.is_in_doubt
+        return not self.verdict
+
+    @property
+    def needs_people(self) -> bool:
+        """Whether it stands still, or its processor has not answered for it yet."""
+        return self.is_open and (self.outcome in UNDECIDED or self.due_at is None)
+
+    @property
+    def is_late_success(self) -> bool:
+        """Whether the processor did it after it had been given up."""
+        return self.verdict != Verdict.APPROVED and self.outcome == OutcomeKind.APPROVED
+
+    @property
+    def may_go_elsewhere(self) -> bool:
+        """Whether another processor may be asked: this one holds nothing, and never will."""
+        was_not_done = self.outcome == OutcomeKind.NOT_SENT or self.is_retryable
+        is_certain = not self.inquiries and self.reason != RESOLVED_BY_PEOPLE
+        return self.kind == OperationKind.AUTHORISE and was_not_done and is_certain
+
+    def _count(self, outcome: Outcome) -> None:
+        # What went without an end counts as a send although it did not arrive: a call that kills
+        # its dispatcher every time must come to an end, too.
+        is_send = not self.was_inquiry or (
+            outcome.kind == OutcomeKind.NOT_SENT and self.went_without_end
+        )
+        self.late_looks += bool(self.verdict)
+        self.inquiries += self.was_inquiry
+        self.sends += is_send
+
+    def _verdict(self) -> str:
+        if self.outcome == OutcomeKind.APPROVED:
+            return Verdict.APPROVED
+        if self.outcome == OutcomeKind.DECLINED and not self.is_retryable:
+            return Verdict.DECLINED
+        is_undone = self.outcome not in UNDECIDED
+        is_given_up = self.sends >= conf.MAX_SENDS and self.purpose not in NEVER_GIVEN_UP
+        is_ended = is_given_up or self.reason == RESOLVED_BY_PEOPLE
+        return Verdict.FAILED if is_undone and is_ended else ""
+
+    def _due_after(self, now: datetime) -> datetime | None:
+        pause_seconds = self._late_pause() if self.verdict else self._pause_seconds()
+        return now + timedelta(seconds=pause_seconds) if pause_seconds else None
 
     def _pause_seconds(self) -> float:
-        if self.outcome == OutcomeKind.NOT_SENT:
-            return 2.0**self.sends
-        return conf.INQUIRY_SECONDS[min(self.inquiries, len(conf.INQUIRY_SECONDS) - 1)]
+        if self.outcome in UNDECIDED:
+            return conf.INQUIRY_SECONDS[min(self.inquiries, len(conf.INQUIRY_SECONDS) - 1)]
+        return min(2.0**self.sends, conf.INQUIRY_SECONDS[-1])
+
+    def _late_pause(self) -> float:
+        # A send that was in doubt may still be under way when we give up.
+        was_given_up = self.verdict in (Verdict.FAILED, Verdict.PASSED_ON)
+        is_watched = was_given_up and self.inquiries > 0 and not self.is_late_success
+        if is_watched and self.late_looks < len(conf.LATE_LOOK_SECONDS):
+            return conf.LATE_LOOK_SECONDS[self.late_looks]
+        return 0

@@ -1,18 +1,24 @@
 """The Payment aggregate: what a payment is and what may become of it."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models import F, Q
 
-from payments.domain.lifecycle import DECIDED, PaymentStatus, may_follow
+from payments import conf
+from payments.domain.lifecycle import (
+    DECIDED,
+    HOLDING,
+    PaymentStatus,
+    may_follow,
+    status_without_hold,
+)
+from payments.domain.processor import Redirect
+from payments.models.payment_table import CONSTRAINTS, INDEXES, PaymentQuerySet
 from shared import clock
-from shared.errors import Conflict
+from shared.errors import Conflict, Rejected
 from shared.identifiers import new_id
-from shared.money import MAX_AMOUNT_MINOR
-from shared.postgres.batches import insert_all, update_all
+from shared.postgres.batches import insert_all
 from shared.postgres.naming import schema_table
 
 
@@ -20,45 +26,38 @@ class TransitionNotAllowed(Conflict):
     """The payment's status does not allow this."""
 
 
-class PaymentQuerySet(models.QuerySet["Payment"]):
-    """Selections and batch writes of payments."""
-
-    def locked(self, payment_ids: Sequence[Any]) -> dict[str, "Payment"]:
-        """These payments by their id as text, row-locked in ascending order until the commit."""
-        return {str(payment.pk): payment for payment in self.raw(_LOCK, [list(payment_ids)])}
-
-    def write(self, payments: Sequence["Payment"]) -> None:
-        """
-        Write what mutators changed, each row only from the status it was loaded with.
-
-        Raises:
-            RowsChangedMeanwhile: a row was not in that status any more.
-
-        """
-        update_all(payments, _CHANGED, unchanged={"status": "loaded_status"})
-        for payment in payments:
-            payment.loaded_status = payment.status
+class PaymentNotCapturable(Conflict):
+    """Nothing is held that could be captured."""
 
 
-_LOCK = "SELECT * FROM payments.payment WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE"
-_CHANGED = (
-    "status",
-    "authorised_minor",
-    "in_doubt",
-    "decline_reason",
-    "failure_reason",
-    "assessed_at",
-    "authorised_at",
-    "updated_at",
-)
+class AlreadyCaptured(Conflict):
+    """The payment was captured, and what was left of its hold is released."""
+
+
+class CaptureExceedsAuthorisation(Rejected):
+    """That is more than what is held and not being captured already."""
+
+
+class PaymentNotVoidable(Conflict):
+    """Nothing is held that could be released, or it is being captured."""
+
+
+class PaymentNotRefundable(Conflict):
+    """Nothing was captured that could be given back."""
+
+
+class RefundExceedsCaptured(Conflict):
+    """That is more than what was captured and is not refunded or being refunded already."""
 
 
 class Payment(models.Model):
     """
     A payer's money on its way to a merchant.
 
-    Nothing sets a status from outside: `initiate` makes a payment, the mutators move it along
-    `payments.domain.lifecycle`, and `objects.write` stores what they did.
+    Nothing sets a status or an amount from outside: `initiate` makes a payment, the mutators move
+    it along `payments.domain.lifecycle`, and `objects.write` stores what they did. A movement of
+    money is three steps: `reserve_…` before the processor is asked, then either the verb, when it
+    was done, or `give_back_…`, when it certainly was not.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -73,16 +72,32 @@ class Payment(models.Model):
     currency = models.CharField(max_length=3)
     authorised_minor = models.BigIntegerField(default=0)
     captured_minor = models.BigIntegerField(default=0)
+    capturing_minor = models.BigIntegerField(default=0, help_text="Reserved by captures in flight.")
+    released_minor = models.BigIntegerField(default=0, help_text="Given back to the payer's limit.")
     refunded_minor = models.BigIntegerField(default=0)
-    in_doubt = models.BooleanField(default=False)
+    refunding_minor = models.BigIntegerField(default=0, help_text="Reserved by refunds in flight.")
+    is_closing = models.BooleanField(
+        default=False, help_text="A void, an expiry or a final capture is in flight."
+    )
+    in_doubt = models.BooleanField(default=False, help_text="The outcome of a call is unknown.")
     method_type = models.TextField()
-    method_token = models.TextField()
+    method_token = models.TextField(blank=True)
+    method_details = models.JSONField(default=dict, blank=True, help_text="Brand, last4, bank …")
+    captures_at_once = models.BooleanField(default=False)
+    return_url = models.TextField(default="", blank=True)
+    processor = models.TextField(default="", blank=True, help_text="Who holds the funds.")
+    processor_reference = models.TextField(default="", blank=True)
+    redirect_url = models.TextField(default="", blank=True, help_text="Where the payer must go.")
+    redirect_expires_at = models.DateTimeField(null=True)
     description = models.TextField(default="", blank=True)
     metadata = models.JSONField(default=dict, blank=True)
     decline_reason = models.TextField(default="", blank=True)
     failure_reason = models.TextField(default="", blank=True)
     assessed_at = models.DateTimeField(null=True, help_text="When fraud first decided.")
     authorised_at = models.DateTimeField(null=True)
+    captured_at = models.DateTimeField(null=True, help_text="When it was last captured.")
+    capture_before = models.DateTimeField(null=True, help_text="When the hold ends.")
+    cancel_requested_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -92,39 +107,8 @@ class Payment(models.Model):
 
     class Meta:
         db_table = schema_table("payments", "payment")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["merchant_id", "idempotency_key"], name="uq_payment_idempotency_key"
-            ),
-            models.CheckConstraint(
-                condition=Q(status__in=[status.value for status in PaymentStatus]),
-                name="payment_status_is_known",
-            ),
-            models.CheckConstraint(
-                condition=Q(amount_minor__gte=1, amount_minor__lte=MAX_AMOUNT_MINOR),
-                name="payment_amount_within_limits",
-            ),
-            models.CheckConstraint(
-                condition=Q(authorised_minor__gte=0, authorised_minor__lte=F("amount_minor")),
-                name="payment_authorised_within_amount",
-            ),
-            models.CheckConstraint(
-                condition=Q(captured_minor__gte=0, captured_minor__lte=F("authorised_minor")),
-                name="payment_captured_within_authorised",
-            ),
-            models.CheckConstraint(
-                condition=Q(refunded_minor__gte=0, refunded_minor__lte=F("captured_minor")),
-                name="payment_refunded_within_captured",
-            ),
-        ]
-        indexes = [
-            models.Index(fields=["merchant_id", "created_at", "id"], name="payment_by_merchant"),
-            models.Index(
-                fields=["status"],
-                name="payment_undecided",
-                condition=Q(status__in=["PENDING", "IN_REVIEW"]),
-            ),
-        ]
+        constraints = CONSTRAINTS
+        indexes = INDEXES
 
     def __str__(self) -> str:
         """Id and status."""
@@ -152,7 +136,7 @@ class Payment(models.Model):
         insert_all([payment])
         return payment
 
-    # Mutators
+    # Mutators of the decision
 
     def pass_assessment(self, *, now: datetime) -> None:
         """Fraud has nothing against it: it stays, or becomes again, PENDING."""
@@ -165,29 +149,139 @@ class Payment(models.Model):
         self._become(PaymentStatus.IN_REVIEW, now)
         self._note_assessment(now)
 
-    def authorise(self, *, now: datetime) -> None:
-        """The processor holds the whole amount."""
+    def authorise(self, *, processor: str, reference: str, now: datetime) -> None:
+        """A processor holds the whole amount, until `capture_before`."""
         self._become(PaymentStatus.AUTHORISED, now)
         self.authorised_minor, self.authorised_at = self.amount_minor, now
+        self.processor, self.processor_reference = processor, reference
+        latest = now + timedelta(days=conf.HOLD_DAYS)
+        self.capture_before = min(self.capture_before or latest, latest)
+        self.redirect_url = ""
 
     def decline(self, *, reason: str, now: datetime) -> None:
         """Fraud or the issuer decided against it."""
         self._become(PaymentStatus.DECLINED, now)
-        self.decline_reason = reason
+        self.decline_reason, self.redirect_url = reason, ""
         self._note_assessment(now)
 
     def fail(self, *, reason: str, now: datetime) -> None:
         """It could not be done."""
         self._become(PaymentStatus.FAILED, now)
-        self.failure_reason = reason
+        self.failure_reason, self.redirect_url = reason, ""
 
-    def await_processor(self, *, in_doubt: bool, now: datetime) -> None:
-        """The processor has not decided; `in_doubt` while it may have, without our knowing."""
-        if not self.awaits_processor:
-            raise TransitionNotAllowed(f"A payment that is {self.status} awaits no processor.")
-        self.in_doubt, self.updated_at = in_doubt, now
+    def send_payer_to(self, redirect: Redirect, *, now: datetime) -> None:
+        """The payer must go there before the processor can decide."""
+        self._expect(self.awaits_processor)
+        self.redirect_url, self.redirect_expires_at = redirect.url, redirect.expires_at
+        self.updated_at = now
+
+    def request_cancel(self, *, now: datetime) -> None:
+        """Nobody wants it any more: what may be held will be released once that is known."""
+        self._expect(self.awaits_processor)
+        self.cancel_requested_at = self.cancel_requested_at or now
+        self.updated_at = now
+
+    def note_doubt(self, *, in_doubt: bool, now: datetime) -> None:
+        """Say whether the outcome of one of its calls is unknown."""
+        if self.in_doubt != in_doubt:
+            self.in_doubt, self.updated_at = in_doubt, now
+
+    # Mutators of captures
+
+    def reserve_capture(self, amount_minor: int | None, *, is_final: bool, now: datetime) -> int:
+        """
+        Set an amount of the hold aside, all that is free by default; returns it in minor units.
+
+        Raises: AlreadyCaptured, PaymentNotCapturable, CaptureExceedsAuthorisation.
+        """
+        if self.captured_minor and not self.is_holding:
+            raise AlreadyCaptured
+        if not self.can_be_captured(now):
+            raise PaymentNotCapturable
+        free_minor = 0 if self.is_closing else self.held_minor - self.capturing_minor
+        amount_minor = free_minor if amount_minor is None else amount_minor
+        if not 0 < amount_minor <= free_minor:
+            raise CaptureExceedsAuthorisation
+        self.capturing_minor += amount_minor
+        self.is_closing, self.updated_at = is_final, now
+        return amount_minor
+
+    def capture(self, amount_minor: int, *, is_final: bool, now: datetime) -> int:
+        """Take a reserved amount; a final one releases the rest: returns how much that was."""
+        self.give_back_capture(amount_minor, is_final=is_final, now=now)
+        self.captured_minor += amount_minor
+        self.captured_at = now
+        released_minor = self.held_minor if is_final else 0
+        self.released_minor += released_minor
+        self._become(self._status_by_amounts(PaymentStatus.PARTIALLY_CAPTURED), now)
+        return released_minor
+
+    def give_back_capture(self, amount_minor: int, *, is_final: bool, now: datetime) -> None:
+        """A capture was not done: its amount is free again."""
+        self.capturing_minor -= amount_minor
+        self.is_closing, self.updated_at = self.is_closing and not is_final, now
+
+    # Mutators of the hold
+
+    def reserve_release(self, *, now: datetime) -> None:
+        """From now on nothing is captured. Raises: PaymentNotVoidable."""
+        if not self.is_holding or self.is_closing or self.capturing_minor:
+            raise PaymentNotVoidable
+        self.is_closing, self.updated_at = True, now
+
+    def release(self, ended_as: PaymentStatus, *, now: datetime) -> int:
+        """
+        Let go of what is held; returns how much that was.
+
+        The payment becomes `ended_as` (VOIDED or EXPIRED), or what its captures made of it.
+        """
+        released_minor = self.held_minor
+        self.released_minor += released_minor
+        self._become(self._status_by_amounts(ended_as), now)
+        self.is_closing = False
+        return released_minor
+
+    def give_back_release(self, *, now: datetime) -> None:
+        """The hold was not released: it can be captured again."""
+        self.is_closing, self.updated_at = False, now
+
+    # Mutators of refunds
+
+    def reserve_refund(self, amount_minor: int | None, *, now: datetime) -> int:
+        """
+        Set captured money aside, all that is free by default; returns it in minor units.
+
+        Raises: PaymentNotRefundable, RefundExceedsCaptured.
+        """
+        if not self.captured_minor:
+            raise PaymentNotRefundable
+        free_minor = self.captured_minor - self.refunded_minor - self.refunding_minor
+        amount_minor = free_minor if amount_minor is None else amount_minor
+        if not 0 < amount_minor <= free_minor:
+            raise RefundExceedsCaptured
+        self.refunding_minor += amount_minor
+        self.updated_at = now
+        return amount_minor
+
+    def refund(self, amount_minor: int, *, now: datetime) -> None:
+        """A reserved amount went back to the payer."""
+        self.give_back_refund(amount_minor, now=now)
+        self.refunded_minor += amount_minor
+        if not self.is_holding:
+            self._become(self._status_by_amounts(PaymentStatus.CAPTURED), now)
+
+    def give_back_refund(self, amount_minor: int, *, now: datetime) -> None:
+        """A refund was not done: its amount is free again."""
+        self.refunding_minor -= amount_minor
+        self.updated_at = now
 
     # Queries
+
+    def can_be_captured(self, now: datetime) -> bool:
+        """Whether something is held, its time is not over and it is not being voided."""
+        is_in_time = self.capture_before is None or now < self.capture_before
+        is_being_voided = self.is_closing and not self.capturing_minor
+        return self.is_holding and is_in_time and not is_being_voided
 
     def facts(self, now: datetime) -> dict[str, Any]:
         """What every event about this payment carries."""
@@ -207,9 +301,26 @@ class Payment(models.Model):
     # Properties
 
     @property
+    def held_minor(self) -> int:
+        """What the processor holds and nobody has taken, reserved or not."""
+        return self.authorised_minor - self.captured_minor - self.released_minor
+
+    @property
     def is_decided(self) -> bool:
-        """Whether it is AUTHORISED, DECLINED or FAILED."""
-        return self.status in DECIDED
+        """Whether the answer to taking it is known, its capture included if one follows at once."""
+        captures_now = self.captures_at_once and self.status == PaymentStatus.AUTHORISED
+        return self.status in DECIDED and not (captures_now and self.capturing_minor)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it is decided, and nothing that would end its hold is in flight."""
+        is_to_be_released = bool(self.cancel_requested_at) and self.is_holding
+        return self.is_decided and not self.is_closing and not is_to_be_released
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether it is in a status in which a processor holds funds."""
+        return self.status in HOLDING
 
     @property
     def awaits_assessment(self) -> bool:
@@ -226,10 +337,26 @@ class Payment(models.Model):
         """Whether a processor's answer may still decide it."""
         return self.status == PaymentStatus.PENDING
 
+    @property
+    def awaits_payer(self) -> bool:
+        """Whether the payer has to go somewhere first."""
+        return self.awaits_processor and bool(self.redirect_url)
+
+    def _status_by_amounts(self, otherwise: PaymentStatus) -> PaymentStatus:
+        if self.held_minor or not self.captured_minor:
+            return otherwise
+        return status_without_hold(
+            captured_minor=self.captured_minor, refunded_minor=self.refunded_minor
+        )
+
     def _become(self, status: PaymentStatus, now: datetime) -> None:
         if not may_follow(PaymentStatus(self.status), status):
             raise TransitionNotAllowed(f"A payment that is {self.status} cannot become {status}.")
-        self.status, self.in_doubt, self.updated_at = status, False, now
+        self.status, self.updated_at = status, now
+
+    def _expect(self, condition: bool) -> None:
+        if not condition:
+            raise TransitionNotAllowed(f"A payment that is {self.status} does not allow this.")
 
     def _note_assessment(self, now: datetime) -> None:
         self.assessed_at = self.assessed_at or now

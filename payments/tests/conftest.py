@@ -1,7 +1,7 @@
 """What the tests of the module begin with: payments anywhere in their life, and a processor."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,29 +10,82 @@ from django.db import connection
 
 from payments.adapters import registry
 from payments.domain.lifecycle import PaymentStatus
-from payments.domain.processor import Authorisation, Outcome, OutcomeKind
+from payments.domain.processor import (
+    CallbackNotAuthentic,
+    Instruction,
+    Outcome,
+    OutcomeKind,
+    Redirect,
+)
 from payments.models import Operation, Payment
 from payments.use_cases.initiate_payment import Terms, initiate_payment
+from payments.use_cases.place_operation import Demand
 from shared import db
 from shared.identifiers import new_id
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
+DEADLINE = NOW + timedelta(days=7)
+
+
+def _authorise(payment: Payment) -> None:
+    payment.authorise(processor="sandbox", reference="ref_1", now=NOW)
+
+
+def _capture(amount_minor: int, *, is_final: bool) -> Callable[[Payment], None]:
+    def capture(payment: Payment) -> None:
+        payment.reserve_capture(amount_minor, is_final=is_final, now=NOW)
+        payment.capture(amount_minor, is_final=is_final, now=NOW)
+
+    return capture
+
+
+def _refund(amount_minor: int | None) -> Callable[[Payment], None]:
+    def refund(payment: Payment) -> None:
+        payment.refund(payment.reserve_refund(amount_minor, now=NOW), now=NOW)
+
+    return refund
+
+
+def _release(ended_as: PaymentStatus) -> Callable[[Payment], None]:
+    def release(payment: Payment) -> None:
+        payment.reserve_release(now=NOW)
+        payment.release(ended_as, now=NOW)
+
+    return release
+
+
 VERBS: dict[str, Callable[[Payment], None]] = {
     "pass_assessment": lambda payment: payment.pass_assessment(now=NOW),
     "hold_for_review": lambda payment: payment.hold_for_review(now=NOW),
-    "authorise": lambda payment: payment.authorise(now=NOW),
+    "authorise": _authorise,
     "decline": lambda payment: payment.decline(reason="do_not_honor", now=NOW),
     "fail": lambda payment: payment.fail(reason="processor_unreachable", now=NOW),
-    "await_processor": lambda payment: payment.await_processor(in_doubt=True, now=NOW),
+    "send_payer_to": lambda payment: payment.send_payer_to(
+        Redirect("https://bank.example/1", DEADLINE), now=NOW
+    ),
+    "request_cancel": lambda payment: payment.request_cancel(now=NOW),
+    "capture_a_part": _capture(10_000, is_final=False),
+    "capture_finally": _capture(10_000, is_final=True),
+    "void": _release(PaymentStatus.VOIDED),
+    "expire": _release(PaymentStatus.EXPIRED),
+    "refund_a_part": _refund(5_000),
+    "refund_all": _refund(None),
 }
-"""Every mutator of a payment."""
+"""Every mutator of a payment, with its reservation."""
 
-_VERB_INTO = {
-    PaymentStatus.IN_REVIEW: "hold_for_review",
-    PaymentStatus.AUTHORISED: "authorise",
-    PaymentStatus.DECLINED: "decline",
-    PaymentStatus.FAILED: "fail",
+_VERBS_INTO = {
+    PaymentStatus.PENDING: (),
+    PaymentStatus.IN_REVIEW: ("hold_for_review",),
+    PaymentStatus.AUTHORISED: ("authorise",),
+    PaymentStatus.DECLINED: ("decline",),
+    PaymentStatus.FAILED: ("fail",),
+    PaymentStatus.PARTIALLY_CAPTURED: ("authorise", "capture_a_part"),
+    PaymentStatus.CAPTURED: ("authorise", "capture_finally"),
+    PaymentStatus.VOIDED: ("authorise", "void"),
+    PaymentStatus.EXPIRED: ("authorise", "expire"),
+    PaymentStatus.PARTIALLY_REFUNDED: ("authorise", "capture_finally", "refund_a_part"),
+    PaymentStatus.REFUNDED: ("authorise", "capture_finally", "refund_all"),
 }
 
 
@@ -43,34 +96,56 @@ class Died(BaseException):
 class FakeProcessor:
     """A processor with a book, which holds, answers, fails or kills us as a test tells it."""
 
-    name = "sandbox"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "sandbox") -> None:
+        self.name = name
         self.book: dict[UUID, Outcome] = {}
         """What it holds: the truth, whatever we know of it."""
         self.calls: list[tuple[str, UUID]] = []
+        self.asked: list[Instruction] = []
         self.answers: list[Outcome | BaseException] = []
         """Told instead of the truth, one per call."""
         self.is_reachable = True
 
-    def authorise(self, request: Authorisation) -> Outcome:
+    def authorise(self, instruction: Instruction) -> Outcome:
         """Hold the amount once per operation."""
-        self.calls.append(("authorise", request.operation_id))
-        if self.is_reachable:
-            approved = Outcome(OutcomeKind.APPROVED, f"fake_{request.operation_id.hex}")
-            self.book.setdefault(request.operation_id, approved)
-        return self._answer(self.book.get(request.operation_id))
+        return self._do("authorise", instruction)
 
-    def inquire(self, operation_id: UUID) -> Outcome:
+    def capture(self, instruction: Instruction) -> Outcome:
+        """Take it once per operation."""
+        return self._do("capture", instruction)
+
+    def void(self, instruction: Instruction) -> Outcome:
+        """Release it once per operation."""
+        return self._do("void", instruction)
+
+    def refund(self, instruction: Instruction) -> Outcome:
+        """Give it back once per operation."""
+        return self._do("refund", instruction)
+
+    def inquire(self, instruction: Instruction) -> Outcome:
         """What the book says."""
-        self.calls.append(("inquire", operation_id))
+        self.calls.append(("inquire", instruction.operation_id))
         if not self.is_reachable:
             return Outcome(OutcomeKind.UNKNOWN, reason="no_answer")
-        return self._answer(self.book.get(operation_id))
+        return self._answer(self.book.get(instruction.operation_id))
+
+    def read_callback(self, headers: Mapping[str, str], body: bytes) -> UUID | None:
+        """The id that stands in the body, if the header says that it is ours."""
+        if headers.get("x-fake-signature") != "signed":
+            raise CallbackNotAuthentic
+        return UUID(body.decode()) if body else None
 
     def verbs(self) -> list[str]:
         """What it was asked to do, in order."""
         return [verb for verb, _ in self.calls]
+
+    def _do(self, verb: str, instruction: Instruction) -> Outcome:
+        self.calls.append((verb, instruction.operation_id))
+        self.asked.append(instruction)
+        if self.is_reachable:
+            approved = Outcome(OutcomeKind.APPROVED, f"fake_{instruction.operation_id.hex}")
+            self.book.setdefault(instruction.operation_id, approved)
+        return self._answer(self.book.get(instruction.operation_id))
 
     def _answer(self, truth: Outcome | None) -> Outcome:
         answer = self.answers.pop(0) if self.answers else truth
@@ -81,11 +156,19 @@ class FakeProcessor:
 
 @pytest.fixture
 def processor(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProcessor]:
-    """The processor that every payment goes to."""
+    """The one processor that is configured, and that every card payment goes to."""
     fake = FakeProcessor()
-    monkeypatch.setitem(registry._PROCESSORS, registry.DEFAULT_PROCESSOR, fake)
+    monkeypatch.setattr(registry, "_PROCESSORS", {"sandbox": fake})
     yield fake
     assert len({operation_id for verb, operation_id in fake.calls}) <= Operation.objects.count()
+
+
+@pytest.fixture
+def backup(processor: FakeProcessor) -> FakeProcessor:
+    """A second processor, asked when the first cannot."""
+    fake = FakeProcessor("sandbox-backup")
+    registry._PROCESSORS["sandbox-backup"] = fake
+    return fake
 
 
 def terms(**changes: Any) -> Terms:
@@ -114,8 +197,8 @@ def accepted(**changes: Any) -> Payment:
 def payment_in(status: PaymentStatus, **changes: Any) -> Payment:
     """A payment in a status, and no more than its row."""
     payment = loaded(Payment.initiate(now=NOW, **vars(terms(**changes))))
-    if status in _VERB_INTO:
-        VERBS[_VERB_INTO[status]](payment)
+    for verb in _VERBS_INTO[status]:
+        VERBS[verb](payment)
         Payment.objects.write([payment])
     return loaded(payment)
 
@@ -127,15 +210,23 @@ def loaded(payment: Payment) -> Payment:
 
 def planned(payment: Payment, **changes: Any) -> Operation:
     """The call that asks the processor to authorise a payment, claimed for the first time."""
-    operation = Operation.to_authorise(
-        payment, processor=registry.DEFAULT_PROCESSOR, cause_event_id=str(new_id())
-    )
+    operation = Operation.to_authorise(payment, processor="sandbox", cause_event_id=new_id())
     for name, value in changes.items():
         setattr(operation, name, value)
     with db.transaction():
         Operation.objects.plan([operation])
     Operation.objects.filter(pk=operation.pk).update(attempts=1)
     return Operation.objects.get(pk=operation.pk)
+
+
+def demand(payment: Payment, **changes: Any) -> Demand:
+    """What the merchant says with a wish about a payment, under a new key."""
+    facts = {
+        "merchant_id": payment.merchant_id,
+        "payment_id": payment.pk,
+        "idempotency_key": str(new_id()),
+    }
+    return Demand(**(facts | changes))
 
 
 def hasten() -> None:

@@ -86,7 +86,7 @@ class TestRunOperation:
         assert processor.book == {}
 
     def test_asks_until_it_is_told(self, payment: Payment, processor: FakeProcessor) -> None:
-        processor.answers = [*[Outcome(OutcomeKind.UNKNOWN)] * 3, Outcome(OutcomeKind.PENDING)]
+        processor.answers = [Outcome(OutcomeKind.PENDING), *[Outcome(OutcomeKind.UNKNOWN)] * 3]
         run(4)
         assert (loaded(payment).status, loaded(payment).in_doubt) == ("PENDING", True)
         run()

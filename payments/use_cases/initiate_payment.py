@@ -1,6 +1,6 @@
 """Accepting a payment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,18 +8,10 @@ from uuid import UUID
 from django.db import IntegrityError
 
 from payments.models import Payment
+from payments.use_cases.place_operation import IdempotencyKeyExpired
 from shared import db
-from shared.errors import Conflict
 from shared.event_bus import publish
 from shared.events.payments import PaymentTransactionInitiated
-
-
-class IdempotencyKeyExpired(Conflict):
-    """
-    This idempotency key made a payment long ago, and its answer is no longer kept.
-
-    Look the payment up, or use a new key for a new payment.
-    """
 
 
 @dataclass(frozen=True)
@@ -35,8 +27,12 @@ class Terms:
     currency: str
     method_type: str
     method_token: str
-    description: str
-    metadata: dict[str, Any]
+    description: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    method_details: dict[str, Any] = field(default_factory=dict)
+    captures_at_once: bool = False
+    capture_before: datetime | None = None
+    return_url: str = ""
 
 
 def initiate_payment(*, terms: Terms, now: datetime) -> Payment:

@@ -1,59 +1,79 @@
-"""Recording what became of operations, for a batch."""
+"""Recording what became of calls to processors, for a batch."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from payments.domain.processor import Outcome, OutcomeKind
-from payments.models import Operation, Payment
+from payments.domain.processor import RESOLVED_BY_PEOPLE, Outcome, OutcomeKind
+from payments.models import CircuitBreaker, Operation, Payment
+from payments.use_cases.draw_consequences import Consequences, draw_consequences
+from payments.use_cases.prepare_calls import CIRCUIT_OPEN
 from shared import db
 from shared.event_bus import publish, wake
-from shared.events.payments import (
-    PaymentEvent,
-    PaymentTransactionAuthorised,
-    PaymentTransactionDeclined,
-    PaymentTransactionFailed,
-)
+
+_NOT_ASKED = frozenset({CIRCUIT_OPEN, RESOLVED_BY_PEOPLE})
+Finished = Sequence[tuple[Operation, Outcome | None]]
 
 
-def record_outcomes(*, finished: Sequence[tuple[Operation, Outcome]], now: datetime) -> None:
+def record_outcomes(*, finished: Finished, now: datetime) -> None:
     """
-    Move payments to where their processor's answer puts them.
+    Move payments to where their processors' answers put them.
 
-    APPROVED → AUTHORISED, DECLINED → DECLINED, NOT_SENT for the fifth time → FAILED; anything
-    unknown leaves the payment PENDING and in doubt, and the operation due for an inquiry. An answer
-    about a payment that is decided changes nothing of it.
-    Publishes Payment.Transaction.Authorised, …Declined and …Failed.
+    What was done moves its payment on; what certainly was not gives its reserved amount back, after
+    other processors or further tries; anything unknown leaves the payment in doubt, and the
+    operation due for an inquiry. What turns out to be done after it was given up is booked if it
+    still can be, and reversed otherwise. None as an outcome: it was not its turn.
+    Publishes Payment.Transaction.Authorised, …Declined, …Failed, …Captured, …Voided, …Expired,
+    …Refunded and Payment.Refund.Failed.
     """
+    silent, answering = _health(finished)
     with db.transaction():
         payments = Payment.objects.locked([operation.payment_id for operation, _ in finished])
+        consequences = Consequences()
         for operation, outcome in finished:
-            operation.conclude(outcome, now=now)
-        Operation.objects.write_outcomes([operation for operation, _ in finished])
-        changed = [
-            (payments[str(operation.payment_id)], operation)
-            for operation, _ in finished
-            if payments[str(operation.payment_id)].awaits_processor
-        ]
-        events = [_move(payment, operation, now) for payment, operation in changed]
-        Payment.objects.write([payment for payment, _ in changed])
-        publish(*(event for event in events if event is not None))
-        if any(operation.is_open for operation, _ in finished):
+            if outcome is None:
+                operation.wait_for_its_turn(now=now)
+            else:
+                operation.conclude(outcome, now=now)
+                payment = payments[str(operation.payment_id)]
+                consequences += draw_consequences(
+                    payment=payment, operation=operation, outcome=outcome, now=now
+                )
+        operations = [operation for operation, _ in finished]
+        Operation.objects.write_outcomes(operations)
+        _note_doubts(payments.values(), operations, now)
+        Payment.objects.write(list(payments.values()))
+        Operation.objects.plan(consequences.planned)
+        publish(*consequences.events)
+        CircuitBreaker.objects.note_answers(answering)
+        for processor, calls in sorted(silent.items()):
+            CircuitBreaker.objects.note_silence(processor, calls, now=now)
+        if consequences.planned or any(operation.is_open for operation in operations):
             wake("payments.operation")
 
 
-def _move(payment: Payment, operation: Operation, now: datetime) -> PaymentEvent | None:
-    if operation.outcome == OutcomeKind.APPROVED:
-        payment.authorise(now=now)
-        return PaymentTransactionAuthorised(
-            **payment.facts(now),
-            processor=operation.processor,
-            processor_reference=operation.processor_reference,
-        )
-    if operation.outcome == OutcomeKind.DECLINED:
-        payment.decline(reason=operation.reason, now=now)
-        return PaymentTransactionDeclined(**payment.facts(now), reason=operation.reason)
-    if operation.is_open:
-        payment.await_processor(in_doubt=operation.is_in_doubt, now=now)
-        return None
-    payment.fail(reason="processor_unreachable", now=now)
-    return PaymentTransactionFailed(**payment.facts(now), reason="processor_unreachable")
+def _note_doubts(
+    payments: Iterable[Payment], operations: Sequence[Operation], now: datetime
+) -> None:
+    doubtful: set[Any] = {o.payment_id for o in operations if o.is_in_doubt}
+    perhaps = [p.pk for p in payments if p.in_doubt and p.pk not in doubtful]
+    doubtful |= Operation.objects.payments_in_doubt(perhaps)
+    for payment in payments:
+        payment.note_doubt(in_doubt=payment.pk in doubtful, now=now)
+
+
+def _health(finished: Finished) -> tuple[Counter[str], set[str]]:
+    """How often each processor did not answer, and which ones did. Looked at before concluding."""
+    asked = [
+        (operation.processor, _is_silence(operation, outcome))
+        for operation, outcome in finished
+        if outcome is not None and outcome.reason not in _NOT_ASKED
+    ]
+    silent = Counter(processor for processor, is_silence in asked if is_silence)
+    return silent, {processor for processor, is_silence in asked if not is_silence}
+
+
+def _is_silence(operation: Operation, outcome: Outcome) -> bool:
+    is_unsent = outcome.kind == OutcomeKind.NOT_SENT and not operation.was_inquiry
+    return outcome.kind == OutcomeKind.UNKNOWN or is_unsent

@@ -38,21 +38,24 @@ class OutsideWorkInsideTransaction(Exception):
     """
 
 
-def claim(entry: Intent, limit: int) -> list[Claim[Outstanding]]:
-    """Claim up to `limit` due rows of an intent for `entry.lease_seconds`."""
+def claim(entry: Intent, limit: int) -> list[Claim[tuple[Outstanding, Any]]]:
+    """Claim up to `limit` due rows of an intent for `entry.lease_seconds`, each with its work."""
     statement = _CLAIM.format(table=entry.rows._meta.db_table)
-    rows = entry.rows._default_manager.raw(statement, [limit, entry.lease_seconds])
-    return [Claim(row.pk, row.attempts, row) for row in rows]
+    rows = list(entry.rows._default_manager.raw(statement, [limit, entry.lease_seconds]))
+    works = entry.prepare(rows) if entry.prepare and rows else rows
+    return [
+        Claim(row.pk, row.attempts, (row, work)) for row, work in zip(rows, works, strict=True)
+    ]
 
 
-def run(entry: Intent, claimed: Claim[Outstanding]) -> Claim[tuple[Any, Any]]:
+def run(entry: Intent, claimed: Claim[tuple[Outstanding, Any]]) -> Claim[tuple[Any, Any]]:
     """Do the outside work of one row; an exception becomes its outcome."""
     if db.in_transaction():
         raise OutsideWorkInsideTransaction
-    row = claimed.item
+    row, work = claimed.item
     with working_on(str(row.correlation_id)):
         try:
-            outcome = entry.run(row)
+            outcome = entry.run(work)
         except Exception as error:  # noqa: BLE001 - whatever it raises is the row's failure
             outcome = Raised(error)
     return Claim(claimed.row_id, claimed.attempts, (row, outcome))

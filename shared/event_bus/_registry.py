@@ -14,6 +14,7 @@ from shared.models import Outstanding
 Batch = Callable[..., None]
 ListenerFunction = TypeVar("ListenerFunction", bound=Batch)
 Row = TypeVar("Row", bound=Outstanding)
+Work = TypeVar("Work")
 Outcome = TypeVar("Outcome")
 
 
@@ -51,6 +52,7 @@ class Intent:
     record: Callable[[Sequence[tuple[Any, Any]]], None]
     lease_seconds: int
     when_parked: Callable[[Any], None] | None = field(default=None)
+    prepare: Callable[[Sequence[Any]], Sequence[Any]] | None = field(default=None)
 
 
 listeners: dict[str, Listener] = {}
@@ -97,23 +99,26 @@ def intent(
     record: Callable[[Sequence[tuple[Row, Outcome]]], None],
     lease_seconds: int,
     when_parked: Callable[[Row], None] | None = None,
-) -> Callable[[Callable[[Row], Outcome]], Callable[[Row], Outcome]]:
+    prepare: Callable[[Sequence[Row]], Sequence[Work]] | None = None,
+) -> Callable[[Callable[[Any], Outcome]], Callable[[Any], Outcome]]:
     """
     Register how a module's rows of outside work are run, and how their outcomes are recorded.
 
     The decorated function takes one claimed row, outside any transaction, and returns an outcome;
-    it may run more than once for a row, so what it calls must be idempotent by the row's id.
+    it may run more than once for a row, so what it calls must be idempotent by the row's id. It
+    runs in a thread without a database; what it needs from there, `prepare` reads for all claimed
+    rows at once: the function then takes what `prepare` made of its row.
     `record` takes the finished (row, outcome) pairs in one transaction, in which the rows are done
     unless it makes them due again. A row that raises waits 2^n seconds and is PARKED after 5
     failures; `when_parked` then runs in the transaction that parks it. A runner that dies loses its
     lease after `lease_seconds`, and the row is claimed again.
     """
 
-    def register(run: Callable[[Row], Outcome]) -> Callable[[Row], Outcome]:
+    def register(run: Callable[[Any], Outcome]) -> Callable[[Any], Outcome]:
         if intent_id in intents:
             raise AlreadyRegistered(intent_id)
         intents[intent_id] = Intent(
-            intent_id, rows, runs_in, run, record, lease_seconds, when_parked
+            intent_id, rows, runs_in, run, record, lease_seconds, when_parked, prepare
         )
         return run
 

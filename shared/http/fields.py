@@ -1,6 +1,8 @@
 """Request serializers that refuse what they do not know, and the fields of the API's contract."""
 
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
@@ -96,6 +98,71 @@ class CanonicalUUID(serializers.UUIDField):
         return UUID(data)
 
 
+class Flag(serializers.BooleanField):
+    """true or false: not 1, not "true"."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        """The truth value."""
+        if not isinstance(data, bool):
+            self.fail("invalid", input="")
+        return data
+
+
+class Instant(serializers.DateTimeField):
+    """An ISO 8601 instant with its zone."""
+
+    default_error_messages = {"not_instant": "Send an instant such as 2026-01-31T00:00:00Z."}
+
+    def to_internal_value(self, data: Any) -> datetime:
+        """The instant, in UTC."""
+        try:
+            instant = datetime.fromisoformat(data) if isinstance(data, str) else None
+        except ValueError:
+            instant = None
+        if instant is None or instant.tzinfo is None or len(data) > _MAX_INSTANT:
+            self.fail("not_instant")
+        try:
+            return instant.astimezone(UTC)
+        except OverflowError:
+            self.fail("not_instant")
+
+
+class WebAddress(Line):
+    """An http or https address without a login in it."""
+
+    default_error_messages = {"not_address": "Send an http or https address."}
+
+    def to_internal_value(self, data: Any) -> str:
+        """The address."""
+        text = super().to_internal_value(data)
+        try:
+            parts = urlsplit(text)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+            has_login = "@" in parts.netloc
+        except ValueError:
+            is_address = has_login = False
+        if not is_address or has_login or " " in text or not text.isascii():
+            self.fail("not_address")
+        return text
+
+
+_MAX_INSTANT = 40
+
+
+def read_amount(text: str | None, currency: str) -> int | None:
+    """
+    The minor units of an optional `amount` field in a currency the body does not name.
+
+    Raises: serializers.ValidationError, for the field `amount`.
+    """
+    if text is None:
+        return None
+    try:
+        return money.parse_amount(text, currency)
+    except money.NotAnAmount as error:
+        raise serializers.ValidationError({"amount": [str(error)]}) from None
+
+
 @extend_schema_field({"type": "string", "pattern": r"^(0|[1-9][0-9]{0,14})(\.[0-9]+)?$"})
 class Amount(serializers.Field[Any, Any, Any, Any]):
     """A decimal string in major units; validated with its currency by `WithAmount`."""
@@ -164,8 +231,5 @@ class WithAmount(StrictSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Read the amount in its currency."""
-        try:
-            attrs["amount_minor"] = money.parse_amount(attrs["amount"], attrs["currency"])
-        except money.NotAnAmount as error:
-            raise serializers.ValidationError({"amount": [str(error)]}) from None
+        attrs["amount_minor"] = read_amount(attrs["amount"], attrs["currency"])
         return attrs

@@ -26,6 +26,7 @@ from shared.errors import Conflict, Invalid
 from shared.http.card_numbers import CardNumberRefused, contains_card_number
 from shared.http.principal import Principal, principal_of
 from shared.http.rendering import Renderer
+from shared.models import BURNT
 
 RETENTION = timedelta(days=30)
 RETENTION_OF_SECRETS = timedelta(hours=24)
@@ -48,6 +49,10 @@ class IdempotencyKeyMismatch(Invalid):
 
 class IdempotencyKeyReused(Conflict):
     """This idempotency key was used for another request."""
+
+
+class IdempotencyKeyCancelled(Conflict):
+    """This idempotency key was cancelled before it was used."""
 
 
 class IdempotencyKeyInUse(Conflict):
@@ -93,6 +98,7 @@ def answer_once(
     Raises:
         IdempotencyKeyRequired, IdempotencyKeyUnsigned, IdempotencyKeyMismatch: see `key_of`.
         IdempotencyKeyReused: the key was used for another request.
+        IdempotencyKeyCancelled: the key was burnt.
         IdempotencyKeyInUse: the first request's transaction is still open after 2 seconds.
 
     """
@@ -221,6 +227,8 @@ class _Attempt:
         *,
         finish: Finish | None,
     ) -> Response:
+        if bytes(fingerprint) == BURNT:
+            raise IdempotencyKeyCancelled
         if not crypto.same(bytes(fingerprint), self.fingerprint):
             raise IdempotencyKeyReused
         if response is not None and status is not None:
@@ -266,4 +274,5 @@ def _bytes(body: Any) -> bytes:
 
 def _respond(answer: Answer, *, is_repeat: bool = False) -> Response:
     headers = answer.headers | ({"Idempotent-Replayed": "true"} if is_repeat else {})
-    return Response(answer.body or None, status=answer.status, headers=headers)
+    content_type = headers.pop("Content-Type", None)
+    return Response(answer.body or None, answer.status, headers=headers, content_type=content_type)
