@@ -5,6 +5,8 @@ Purpose      Writes an e-mail for what a merchant must know, and sends it with r
 Owns         notifications.message
 Publishes    Notification.Message.Sent, Notification.Delivery.Exhausted
 Listens to   Payment.Transaction.Authorised, Payment.Transaction.Declined,
-             Payment.Transaction.Failed, Merchant.ApiKey.Rotated
+             Payment.Transaction.Failed, Payment.Transaction.Captured,
+             Payment.Transaction.Voided, Payment.Transaction.Expired,
+             Payment.Transaction.Refunded, Payment.Refund.Failed, Merchant.ApiKey.Rotated
 HTTP         nothing yet
 """

@@ -6,16 +6,29 @@ from notifications.use_cases.enqueue_messages import enqueue_messages
 from shared.event_bus import listener
 from shared.events.merchants import MerchantApiKeyRotated
 from shared.events.payments import (
+    PaymentRefundFailed,
     PaymentTransactionAuthorised,
+    PaymentTransactionCaptured,
     PaymentTransactionDeclined,
+    PaymentTransactionExpired,
     PaymentTransactionFailed,
+    PaymentTransactionRefunded,
+    PaymentTransactionVoided,
 )
 
 
-@listener("notifications.payment_decided")
-def on_payment_decided(
+# One listener for all of them: a merchant reads of a capture after its authorisation.
+@listener("notifications.tell_of_payment")
+def on_payment_moved(
     events: Sequence[
-        PaymentTransactionAuthorised | PaymentTransactionDeclined | PaymentTransactionFailed
+        PaymentTransactionAuthorised
+        | PaymentTransactionDeclined
+        | PaymentTransactionFailed
+        | PaymentTransactionCaptured
+        | PaymentTransactionVoided
+        | PaymentTransactionExpired
+        | PaymentTransactionRefunded
+        | PaymentRefundFailed
     ],
 ) -> None:
     """Tell the merchant."""

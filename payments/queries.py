@@ -10,7 +10,7 @@ from payments.domain.lifecycle import PaymentStatus
 from payments.domain.processor import OperationKind
 from payments.models import Operation, Payment, Purpose, StatusChange
 from payments.models.operation import IN_DOUBT, OperationQuerySet
-from payments.models.payment_table import PaymentQuerySet
+from payments.models.payment import PaymentQuerySet
 from shared.errors import NotFound
 from shared.event_bus.standing import Backlog, backlog_of
 

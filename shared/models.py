@@ -206,7 +206,7 @@ class Publication(Outstanding):
 
 
 class KeyUsedElsewhere(Conflict):
-    """This key was used for another request, which is not a payment."""
+    """This key was used for a request of another kind."""
 
 
 class IdempotencyRecordQuerySet(models.QuerySet["IdempotencyRecord"]):

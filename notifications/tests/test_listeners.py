@@ -18,7 +18,7 @@ def listener_to(event: type[DomainEvent]) -> str:
     return (
         "notifications.api_key_rotated"
         if event is MerchantApiKeyRotated
-        else "notifications.payment_decided"
+        else "notifications.tell_of_payment"
     )
 
 

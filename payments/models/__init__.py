@@ -6,6 +6,7 @@ from payments.models.payment import Payment
 from payments.models.resolution import Resolution
 from payments.models.route import Route, RoutingTable
 from payments.models.status_change import StatusChange
+from payments.models.token import Token
 
 __all__ = [
     "BreakerState",
@@ -17,5 +18,6 @@ __all__ = [
     "Route",
     "RoutingTable",
     "StatusChange",
+    "Token",
     "Verdict",
 ]

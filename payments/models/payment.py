@@ -1,5 +1,6 @@
 """The Payment aggregate: what a payment is and what may become of it."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -14,11 +15,17 @@ from payments.domain.lifecycle import (
     status_without_hold,
 )
 from payments.domain.processor import Redirect
-from payments.models.payment_table import CONSTRAINTS, INDEXES, PaymentQuerySet
+from payments.models.payment_table import (
+    CHANGED,
+    CONSTRAINTS,
+    INDEXES,
+    LOCK,
+    LOCK_OVERDUE,
+)
 from shared import clock
 from shared.errors import Conflict, Rejected
 from shared.identifiers import new_id
-from shared.postgres.batches import insert_all
+from shared.postgres.batches import insert_all, update_all
 from shared.postgres.naming import schema_table
 
 
@@ -48,6 +55,30 @@ class PaymentNotRefundable(Conflict):
 
 class RefundExceedsCaptured(Conflict):
     """That is more than what was captured and is not refunded or being refunded already."""
+
+
+class PaymentQuerySet(models.QuerySet["Payment"]):
+    """Selections and batch writes of payments."""
+
+    def locked(self, payment_ids: Sequence[Any]) -> dict[str, "Payment"]:
+        """These payments by their id as text, row-locked in ascending order until the commit."""
+        return {str(payment.pk): payment for payment in self.raw(LOCK, [list(payment_ids)])}
+
+    def locked_overdue(self, *, now: datetime, limit: int) -> list["Payment"]:
+        """Payments whose hold is over and not being captured, row-locked; busy ones left out."""
+        return list(self.raw(LOCK_OVERDUE, [now, limit]))
+
+    def write(self, payments: Sequence["Payment"]) -> None:
+        """
+        Write what mutators changed, each row only from the status it was loaded with.
+
+        Raises:
+            RowsChangedMeanwhile: a row was not in that status any more.
+
+        """
+        update_all(payments, CHANGED, unchanged={"status": "loaded_status"})
+        for payment in payments:
+            payment.loaded_status = payment.status
 
 
 class Payment(models.Model):

@@ -1,20 +1,10 @@
-"""The table of payments: what PostgreSQL itself refuses, and how rows are found and written."""
-
-from __future__ import annotations
-
-from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+"""The table of payments: what PostgreSQL itself refuses, how rows are found, what changes."""
 
 from django.db import models
 from django.db.models import F, Q
 
 from payments.domain.lifecycle import HOLDING, PaymentStatus
 from shared.money import MAX_AMOUNT_MINOR
-from shared.postgres.batches import update_all
-
-if TYPE_CHECKING:
-    from payments.models.payment import Payment
 
 _HELD = F("authorised_minor") - F("captured_minor") - F("released_minor")
 _RELEASED_WHOLE = Q(captured_minor=0, released_minor=F("authorised_minor"))
@@ -83,39 +73,7 @@ INDEXES = [
     ),
 ]
 
-
-class PaymentQuerySet(models.QuerySet["Payment"]):
-    """Selections and batch writes of payments."""
-
-    def locked(self, payment_ids: Sequence[Any]) -> dict[str, Payment]:
-        """These payments by their id as text, row-locked in ascending order until the commit."""
-        return {str(payment.pk): payment for payment in self.raw(_LOCK, [list(payment_ids)])}
-
-    def locked_overdue(self, *, now: datetime, limit: int) -> list[Payment]:
-        """Payments whose hold is over and not being captured, row-locked; busy ones left out."""
-        return list(self.raw(_LOCK_OVERDUE, [now, limit]))
-
-    def write(self, payments: Sequence[Payment]) -> None:
-        """
-        Write what mutators changed, each row only from the status it was loaded with.
-
-        Raises:
-            RowsChangedMeanwhile: a row was not in that status any more.
-
-        """
-        update_all(payments, _CHANGED, unchanged={"status": "loaded_status"})
-        for payment in payments:
-            payment.loaded_status = payment.status
-
-
-_LOCK = "SELECT * FROM payments.payment WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE"
-_LOCK_OVERDUE = """
-SELECT * FROM payments.payment
-WHERE status IN ('AUTHORISED', 'PARTIALLY_CAPTURED') AND capture_before <= %s
-  AND NOT is_closing AND capturing_minor = 0
-ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
-"""
-_CHANGED = (
+CHANGED = (
     "status",
     "authorised_minor",
     "captured_minor",
@@ -138,3 +96,12 @@ _CHANGED = (
     "cancel_requested_at",
     "updated_at",
 )
+"""What mutators change; everything else is as it was when the payment began."""
+
+LOCK = "SELECT * FROM payments.payment WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE"
+LOCK_OVERDUE = """
+SELECT * FROM payments.payment
+WHERE status IN ('AUTHORISED', 'PARTIALLY_CAPTURED') AND capture_before <= %s
+  AND NOT is_closing AND capturing_minor = 0
+ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+"""

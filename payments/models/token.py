@@ -104,7 +104,9 @@ _CARD_IS_DESCRIBED = Q(
     method_type=TokenType.CARD,
     brand__in=[brand.value for brand in Brand],
     last4__regex="^[0-9]{4}$",
+    exp_month__isnull=False,  # a comparison with NULL is not false, and so would be kept
     exp_month__range=(1, 12),
+    exp_year__isnull=False,
     exp_year__range=(2000, 2200),
     wallet_provider="",
 )
@@ -121,7 +123,7 @@ class Token(models.Model):
     `payments.vault` opens; a deleted token's row stays without it, as evidence.
     """
 
-    id = models.TextField(primary_key=True, default=new_token, editable=False)
+    id = models.TextField(primary_key=True, editable=False)
     merchant_id = models.UUIDField()
     method_type = models.TextField(choices=[(kind, kind.name) for kind in TokenType])
     sealed = models.BinaryField(null=True)
