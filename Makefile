@@ -15,7 +15,7 @@ NO_DATABASE := postgresql://nobody@127.0.0.1:1/none
 LOCK := $(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --extra redis --extra stripe
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format migrations lock demo bench clean
+.PHONY: help run test check format migrations lock demo hammer bench clean
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z.]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ migrations: $(STAMP) ## Write the migrations that changed models need
 
 demo: $(STAMP) ## Play one merchant's story on a PayFlow of its own, and check every answer
 	@exec $(VENV_PYTHON) manage.py demo
+
+hammer: $(STAMP) ## Race captures, voids, refunds and expiries on a PayFlow of its own (ARGS="--rounds 10000")
+	@exec $(VENV_PYTHON) manage.py hammer $(ARGS)
 
 bench: $(STAMP) ## Measure the platform beside what PostgreSQL alone could do (2 minutes)
 	@exec $(VENV_PYTHON) -m payflow.runtime.bench

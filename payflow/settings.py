@@ -191,6 +191,20 @@ EMAIL_BACKEND = env.text(
 )
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "PayFlow <no-reply@payflow.localhost>")
 
+# Processors ------------------------------------------------------------------------------------
+_LOCAL_URL = f"http://127.0.0.1:{env.number('PORT', 8000)}"
+PUBLIC_URL = env.text("PAYFLOW_PUBLIC_URL", _LOCAL_URL).rstrip("/")
+"""Where processors and payers' browsers reach us."""
+EXPIRE_EVERY_SECONDS = env.number("PAYFLOW_EXPIRE_EVERY_SECONDS", 60)
+PROCESSOR_TIMEOUT_SECONDS = env.number("PAYFLOW_PROCESSOR_TIMEOUT_SECONDS", 10)
+"""The longest that one call to a processor may take."""
+SANDBOX_URL = env.text("PAYFLOW_SANDBOX_URL").rstrip("/")
+SANDBOX_SECRET = env.text("PAYFLOW_SANDBOX_SECRET")
+STRIPE_SECRET_KEY = env.stripe_key("PAYFLOW_STRIPE_SECRET_KEY")
+STRIPE_WEBHOOK_SECRET = env.text("PAYFLOW_STRIPE_WEBHOOK_SECRET")
+STRIPE_API_BASE = env.text("PAYFLOW_STRIPE_API_BASE")
+"""Instead of Stripe's own address: the sandbox's Stripe face."""
+
 # Background work -------------------------------------------------------------------------------
 DISPATCH = env.text("PAYFLOW_DISPATCH", "process")
 """`process`: `manage.py dispatch` drains; `web`: a thread of every web process does."""

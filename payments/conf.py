@@ -1,5 +1,7 @@
 """The module's settings."""
 
+from django.conf import settings
+
 CALL_LEASE_SECONDS = 30
 """How long a dispatcher may be busy with one processor call before another takes it over."""
 MAX_SENDS = 5
@@ -14,7 +16,8 @@ IMPLIED_WAIT_SECONDS = 10
 """What `POST /payments/authorize`, captures, voids and refunds wait without being asked."""
 HOLD_DAYS = 7
 """How long an authorisation is held, unless the merchant asked for less."""
-EXPIRE_EVERY_SECONDS = 60
+EXPIRE_EVERY_SECONDS: int = settings.EXPIRE_EVERY_SECONDS
+"""How often holds whose time is over are looked for; a divisor of a day."""
 EXPIRE_AT_ONCE = 500
 """How many holds one sweep lets expire in a transaction."""
 BREAKER_FAILURES = 10

@@ -2,8 +2,9 @@
 The test suite's ground: a real PostgreSQL of its own, two roles, real commits.
 
 Loaded by `pyproject.toml`. The server is started before Django reads its settings and shared by
-all xdist workers, each with a database of its own. Every test marked `django_db` commits for
-real: `TestCase` transactions would hide what happens on commit.
+all xdist workers, each with a database of its own. So is one sandbox, the acquirer that payments
+go to; a test that breaks it on purpose starts its own (`payflow.tests.sandbox_process`). Every test
+marked `django_db` commits for real: `TestCase` transactions would hide what happens on commit.
 """
 
 import os
@@ -17,9 +18,11 @@ from types import SimpleNamespace
 import pytest
 
 from payflow.runtime.embedded_postgres import EmbeddedPostgres
+from payflow.tests.sandbox_process import Sandbox
 
 _HOME = "PAYFLOW_TEST_HOME"
 _server: EmbeddedPostgres | None = None
+_sandbox: Sandbox | None = None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,7 +35,10 @@ def pytest_load_initial_conftests() -> Iterator[None]:
 
 def pytest_unconfigure() -> None:
     """Stop the server that this process started."""
-    global _server  # noqa: PLW0603 - one server per run
+    global _server, _sandbox  # noqa: PLW0603 - one of each per run
+    if _sandbox is not None:
+        _sandbox.stop()
+        _sandbox = None
     if _server is not None:
         _server.stop()
         _server = None
@@ -50,6 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.fixturenames[:0] = [  # type: ignore[attr-defined]
                 "truncatable_tables",
                 "unbreached_wall",
+                "no_socket_in_transaction",
                 "seeded_rules",
             ]
 
@@ -78,6 +85,17 @@ def unbreached_wall() -> Iterator[None]:
 
 
 @pytest.fixture
+def no_socket_in_transaction(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test in which a socket was opened inside a transaction, whoever caught the error."""
+    from payflow.tests import sockets
+
+    with sockets.watched(monkeypatch) as opened:
+        yield
+    if opened:
+        pytest.fail(f"Sockets were opened inside a transaction: {opened}")
+
+
+@pytest.fixture
 def seeded_rules(transactional_db: None) -> None:
     """The fraud rules and routes of a fresh installation, which the flush took away."""
     from django.apps import apps
@@ -92,14 +110,17 @@ def seeded_rules(transactional_db: None) -> None:
 
 
 def _start_server() -> None:
-    global _server  # noqa: PLW0603 - one server per run
+    global _server, _sandbox  # noqa: PLW0603 - one of each per run
     home = Path(tempfile.mkdtemp(prefix="payflow-test-"))
     _server = EmbeddedPostgres(home, durable=False).start()
+    _sandbox = Sandbox(home).start()
     os.environ |= {
         _HOME: str(home),
         "PAYFLOW_HOME": str(home),
         "DATABASE_URL": _server.app_url,
         "DATABASE_OWNER_URL": _server.owner_url,
+        "PAYFLOW_SANDBOX_URL": _sandbox.url,
+        "PAYFLOW_SANDBOX_SECRET": _sandbox.secret,
         "PAYFLOW_TEST_BROKER_URL": _server.broker_url,
         "PAYFLOW_SQL_WALL": "yes",
         "PAYFLOW_LOG_LEVEL": "WARNING",

@@ -5,9 +5,10 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from payments import conf
@@ -45,6 +46,14 @@ _REFUSALS = {
     Verdict.DECLINED: ("processor_declined", "The processor declined."),
     Verdict.FAILED: ("processor_unreachable", "The processor could not be reached; nothing moved."),
 }
+
+
+def _or_dry_run(resource: type[Serializer[Any]]) -> PolymorphicProxySerializer:
+    return PolymorphicProxySerializer(
+        component_name=f"{resource.__name__}OrDryRun",
+        serializers=[resource, DryRun],
+        resource_type_field_name=None,
+    )
 
 
 class OperationView(APIView):
@@ -119,7 +128,7 @@ class CapturePayment(OperationView):
 
     @extend_schema(
         request=CaptureRequest,
-        responses={200: PaymentResource | DryRun, 202: PaymentResource},
+        responses={200: _or_dry_run(PaymentResource), 202: PaymentResource},
         parameters=[PREFER],
     )
     def post(self, request: Request, payment_id: UUID) -> Response:
@@ -143,7 +152,7 @@ class VoidPayment(OperationView):
 
     @extend_schema(
         request=VoidRequest,
-        responses={200: PaymentResource | DryRun, 202: PaymentResource},
+        responses={200: _or_dry_run(PaymentResource), 202: PaymentResource},
         parameters=[PREFER],
     )
     def post(self, request: Request, payment_id: UUID) -> Response:
@@ -167,7 +176,7 @@ class RefundPayment(OperationView):
 
     @extend_schema(
         request=RefundRequest,
-        responses={200: RefundResource | DryRun, 202: RefundResource},
+        responses={200: _or_dry_run(RefundResource), 202: RefundResource},
         parameters=[PREFER],
     )
     def post(self, request: Request, payment_id: UUID) -> Response:

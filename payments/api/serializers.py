@@ -308,7 +308,7 @@ def dry_run_resource(preview: Preview, postings: list[dict[str, str]]) -> dict[s
 
 
 _UNDONE = (Verdict.DECLINED, Verdict.FAILED)
-_REFUND_STATUS: dict[str, str] = {Verdict.APPROVED: "REFUNDED"} | dict.fromkeys(_UNDONE, "FAILED")
+_REFUND_STATUS = {"APPROVED": "REFUNDED", "DECLINED": "FAILED", "FAILED": "FAILED"}
 
 
 def _next_action(payment: Payment) -> dict[str, str | None] | None:

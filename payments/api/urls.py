@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from payments.api import views
+from payments.api import tokens, views
 
 urlpatterns = [
     path("payments", views.Payments.as_view()),
@@ -12,4 +12,6 @@ urlpatterns = [
     path("payments/<id:payment_id>/history", views.PaymentHistory.as_view()),
     path("refunds/<id:refund_id>", views.Refund.as_view()),
     path("processor-callbacks/<slug:processor>", views.ProcessorCallback.as_view()),
+    path("tokens", tokens.Tokens.as_view()),
+    path("tokens/<str:token>", tokens.TokenDetail.as_view()),
 ]

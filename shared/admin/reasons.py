@@ -1,7 +1,7 @@
 """Actions that ask why, on a page of their own, and then call a use case row by row."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,8 +38,8 @@ class Operator:
     now: datetime
 
 
-Act = Callable[[Any, Any, Operator], object]
-"""(admin class, row, operator) → done, or a DomainError that says why not."""
+Act = Callable[..., object]
+"""(admin class, row, operator, **what else the form asks) → done, or a DomainError: why not."""
 
 Action = Callable[[Any, HttpRequest, QuerySet[Any]], Any]
 """(admin class, request, chosen rows) → what Django's admin takes from an action."""
@@ -56,7 +56,12 @@ class NoCardNumber:
 
 
 class ReasonForm(forms.Form):
-    """Why an operator does something."""
+    """
+    Why an operator does something.
+
+    A subclass may ask for more: what its fields are given reaches the action's method by their
+    names. `rows` are those that were chosen, for what `clean` has to know about them.
+    """
 
     reason = forms.CharField(
         max_length=MAX_REASON_LENGTH,
@@ -66,23 +71,43 @@ class ReasonForm(forms.Form):
         error_messages={"required": "Say why: the audit trail keeps it."},
     )
 
+    def __init__(self, *given: Any, rows: Sequence[Any] = ()) -> None:
+        """Take what was given, or nothing yet, about rows."""
+        super().__init__(*given)
+        self.rows = rows
 
-def asks_reason(label: str, *, consequence: str) -> Callable[[Act], Action]:
+
+def asks_reason(
+    label: str,
+    *,
+    consequence: str,
+    afterwards: str = "",
+    form_class: type[ReasonForm] = ReasonForm,
+) -> Callable[[Act], Action]:
     """
     Turn a method `(self, row, operator)` into an action that first asks for a reason.
 
     The method runs once per chosen row and calls a use case, which opens its own transaction and
     tells the audit trail; what it refuses is shown as a message, and the other rows are done.
-    `consequence` says on the page what will happen.
+    `consequence` says on the page what will happen, `afterwards` what is still to be done when it
+    has. A `form_class` with more fields hands them to the method as keywords.
     """
 
     def decorate(act: Act) -> Action:
         def action(model_admin: Any, request: HttpRequest, chosen: QuerySet[Any]) -> Any:
-            form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+            is_confirmed = "confirmed" in request.POST
+            # Once confirmed, the rows that were named on the page, not what the list's filter finds
+            # now: a row that left the list must be refused by its use case, not overlooked.
+            rows = (
+                _rows_named(model_admin, request)
+                if is_confirmed
+                else list(chosen[: MAX_ROWS_PER_ACTION + 1])
+            )
+            form = form_class(request.POST if is_confirmed else None, rows=rows)
             if not form.is_valid():
                 about = {"form": form, "label": label, "consequence": consequence}
-                return _page(model_admin, request, chosen, {**about, "action": act.__name__})
-            _run(model_admin, request, act, label, form.cleaned_data["reason"])
+                return _page(model_admin, request, rows, {**about, "action": act.__name__})
+            _Run(model_admin, request, label, afterwards).through(rows, act, form.cleaned_data)
             return None
 
         action.__name__, action.__doc__ = act.__name__, act.__doc__
@@ -92,10 +117,17 @@ def asks_reason(label: str, *, consequence: str) -> Callable[[Act], Action]:
     return decorate
 
 
+def _rows_named(model_admin: Any, request: HttpRequest) -> list[Any]:
+    return list(model_admin.get_queryset(request).filter(pk__in=_ids_named(request)))
+
+
+def _ids_named(request: HttpRequest) -> list[str]:
+    return request.POST.getlist(ACTION_CHECKBOX_NAME)[:MAX_ROWS_PER_ACTION]
+
+
 def _page(
-    model_admin: Any, request: HttpRequest, chosen: QuerySet[Any], about: dict[str, Any]
+    model_admin: Any, request: HttpRequest, rows: list[Any], about: dict[str, Any]
 ) -> TemplateResponse | None:
-    rows = list(chosen[: MAX_ROWS_PER_ACTION + 1])
     if not 0 < len(rows) <= MAX_ROWS_PER_ACTION:
         message = f"Choose between 1 and {MAX_ROWS_PER_ACTION} rows."
         model_admin.message_user(request, message, messages.ERROR)
@@ -114,33 +146,42 @@ def _page(
     return TemplateResponse(request, "shared/admin/reason.html", context)
 
 
-def _run(model_admin: Any, request: HttpRequest, act: Act, label: str, reason: str) -> None:
-    # The rows that were named on the page, not what the list's filter finds now: a row that left
-    # the list meanwhile must be refused by its use case, not overlooked.
-    chosen_ids = request.POST.getlist(ACTION_CHECKBOX_NAME)[:MAX_ROWS_PER_ACTION]
-    rows = list(model_admin.get_queryset(request).filter(pk__in=chosen_ids))
-    operator = Operator(request.user.get_username(), reason, clock.now())
-    refusals = Counter(_refusal(act, model_admin, row, operator) for row in rows)
-    done = refusals.pop(None, 0)
-    if gone := len(set(chosen_ids)) - len(rows):
-        refusals["Nothing left to do: it is gone."] = gone
-    opts = model_admin.opts
-    if done:
-        model_admin.message_user(request, f"{label}: {_counted(done, opts)}.", messages.SUCCESS)
-    for refusal, count in refusals.items():
-        text = f"{label}: not for {_counted(count, opts)}. {refusal}"
-        model_admin.message_user(request, text, messages.ERROR)
+@dataclass(frozen=True)
+class _Run:
+    """An action on its way through the rows, telling the operator how it went."""
 
+    model_admin: Any
+    request: HttpRequest
+    label: str
+    afterwards: str
 
-def _refusal(act: Act, model_admin: Any, row: Any, operator: Operator) -> str | None:
-    try:
-        act(model_admin, row, operator)
-    except DomainError as refusal:
-        return refusal.detail
-    except DatabaseError as error:
-        log.warning("an operator's action failed", row=str(row.pk), reason=str(error))
-        return "The database could not do it now; please try again."
-    return None
+    def through(self, rows: Sequence[Any], act: Act, given: dict[str, Any]) -> None:
+        more = {name: value for name, value in given.items() if name != "reason"}
+        operator = Operator(self.request.user.get_username(), given["reason"], clock.now())
+        refusals = Counter(self._refusal(act, row, operator, more) for row in rows)
+        done = refusals.pop(None, 0)
+        if gone := len(set(_ids_named(self.request))) - len(rows):
+            refusals["Nothing left to do: it is gone."] = gone
+        if done:
+            self._say(f"{self._of(done)}. {self.afterwards}".strip(), messages.SUCCESS)
+        for refusal, count in refusals.items():
+            self._say(f"not for {self._of(count)}. {refusal}", messages.ERROR)
+
+    def _refusal(self, act: Act, row: Any, operator: Operator, more: dict[str, Any]) -> str | None:
+        try:
+            act(self.model_admin, row, operator, **more)
+        except DomainError as refusal:
+            return refusal.detail
+        except DatabaseError as error:
+            log.warning("an operator's action failed", row=str(row.pk), reason=str(error))
+            return "The database could not do it now; please try again."
+        return None
+
+    def _of(self, count: int) -> str:
+        return _counted(count, self.model_admin.opts)
+
+    def _say(self, text: str, level: int) -> None:
+        self.model_admin.message_user(self.request, f"{self.label}: {text}", level)
 
 
 def _counted(count: int, opts: Any) -> str:

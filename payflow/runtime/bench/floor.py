@@ -22,11 +22,13 @@ VALUES (:merchant, gen_random_uuid()::text, sha256(:merchant::bytea), now() + in
 RETURNING id AS record, key AS key \\gset
 INSERT INTO payments.payment (id, correlation_id, merchant_id, merchant_name, merchant_email,
     payee_account_id, idempotency_key, status, amount_minor, currency, authorised_minor,
-    captured_minor, refunded_minor, in_doubt, method_type, method_token, description, metadata,
-    decline_reason, failure_reason, created_at, updated_at)
+    captured_minor, capturing_minor, released_minor, refunded_minor, refunding_minor, is_closing,
+    in_doubt, method_type, method_token, method_details, captures_at_once, return_url, processor,
+    processor_reference, redirect_url, description, metadata, decline_reason, failure_reason,
+    created_at, updated_at)
 VALUES (gen_random_uuid(), gen_random_uuid(), :merchant, 'Acme', 'acme@example.com',
-    gen_random_uuid(), :key, 'PENDING', 25000, 'USD', 0, 0, 0, false, 'CARD', 'tok_test', '',
-    '{}', '', '', now(), now())
+    gen_random_uuid(), :key, 'PENDING', 25000, 'USD', 0, 0, 0, 0, 0, 0, false, false, 'CARD',
+    'tok_test', '{}', false, '', '', '', '', '', '{}', '', '', now(), now())
 RETURNING id AS payment, correlation_id AS story \\gset
 INSERT INTO shared.event (event_id, event_type, version, correlation_id, subject_id, merchant_id,
     occurred_at, payload)
@@ -61,21 +63,23 @@ BEGIN;
 DELETE FROM shared.publication WHERE listener_id = 'bench.payments' AND correlation_id = :story;
 SELECT status FROM payments.payment WHERE id = :payment FOR UPDATE;
 UPDATE payments.payment SET assessed_at = now(), updated_at = now() WHERE id = :payment;
-INSERT INTO payments.operation (id, correlation_id, payment_id, cause_event_id, kind, processor,
-    amount_minor, currency, method_type, method_token, outcome, processor_reference, reason,
-    sends, inquiries)
-VALUES (gen_random_uuid(), :story, :payment, :assessed_id, 'AUTHORISE', 'sandbox', 25000,
-    'USD', 'CARD', 'tok_test', '', '', '', 0, 0)
+INSERT INTO payments.operation (id, correlation_id, payment_id, merchant_id, cause_event_id, kind,
+    purpose, processor, authorisation_reference, amount_minor, currency, is_final,
+    merchant_reason, metadata, outcome, verdict, is_retryable, processor_reference, reason, sends,
+    inquiries, late_looks)
+VALUES (gen_random_uuid(), :story, :payment, :merchant, :assessed_id, 'AUTHORISE', 'MERCHANT',
+    'sandbox', '', 25000, 'USD', true, '', '{}', '', '', false, '', '', 0, 0, 0)
 RETURNING id AS operation \\gset
 END;
 -- 4 · the outcome: operation, payment, event
 BEGIN;
-UPDATE payments.operation SET attempts = 1, due_at = NULL, outcome = 'APPROVED', sends = 1,
-    processor_reference = :operation
+UPDATE payments.operation SET attempts = 1, due_at = NULL, outcome = 'APPROVED',
+    verdict = 'APPROVED', sends = 1, processor_reference = :operation
 WHERE id = :operation;
 SELECT status FROM payments.payment WHERE id = :payment FOR UPDATE;
 UPDATE payments.payment SET status = 'AUTHORISED', authorised_minor = 25000, authorised_at = now(),
-    updated_at = now()
+    processor = 'sandbox', processor_reference = :operation,
+    capture_before = now() + interval '7 days', updated_at = now()
 WHERE id = :payment AND status = 'PENDING';
 INSERT INTO shared.event (event_id, event_type, version, correlation_id, subject_id, merchant_id,
     occurred_at, payload)
@@ -144,7 +148,8 @@ _PAYLOAD = (
     '{"currency":"USD","processor":"sandbox","payment_id":"019e5c9a-0000-7000-8000-000000000000",'
     '"amount_minor":25000,"merchant_name":"Acme","merchant_email":"acme@example.com",'
     '"payee_account_id":"019e5c9a-0000-7000-8000-000000000001",'
-    '"processor_reference":"sbx_019e5c9a000070008000000000000000"}'
+    '"processor_reference":"sbx_019e5c9a000070008000000000000000",'
+    '"capture_before":"2026-06-08T00:00:00.000000Z"}'
 )
 _SMALL_PAYLOAD = (
     '{"score":100,"rules":[],"decision":"APPROVE","risk_score":0,'

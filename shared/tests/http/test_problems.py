@@ -216,7 +216,8 @@ class TestProblem:
 
     def test_names_the_fields_that_were_wrong(self, merchant: SigningClient) -> None:
         answer = merchant.post(
-            "/payments", payment_body(amount="0", paymentMethod={"type": "CASH"}, metadata=[])
+            "/payments",
+            payment_body(amount="0", paymentMethod={"type": "CASH", "token": 5}, metadata=[]),
         )
         refused(answer, 400, "validation_failed")
         assert {error["field"] for error in answer.json()["errors"]} == {
