@@ -15,7 +15,7 @@ NO_DATABASE := postgresql://nobody@127.0.0.1:1/none
 LOCK := $(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --extra redis --extra stripe
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format migrations lock demo hammer bench clean
+.PHONY: help run test check format migrations lock demo hammer doubt machine bench clean
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z.]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,12 @@ demo: $(STAMP) ## Play one merchant's story on a PayFlow of its own, and check e
 
 hammer: $(STAMP) ## Race captures, voids, refunds and expiries on a PayFlow of its own (ARGS="--rounds 10000")
 	@exec $(VENV_PYTHON) manage.py hammer $(ARGS)
+
+doubt: $(STAMP) ## Lose one answer in ten and kill the dispatcher, over 2,000 operations (OPERATIONS=…)
+	@PAYFLOW_DOUBT_OPERATIONS=$(or $(OPERATIONS),2000) $(VENV_PYTHON) -m pytest payflow/tests/flows/test_doubt.py
+
+machine: $(STAMP) ## Random commands against a second opinion: 100,000 steps (STEPS=… SEED=…)
+	@exec $(VENV_PYTHON) -m payflow.tests.machine --steps $(or $(STEPS),100000) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP) ## Measure the platform beside what PostgreSQL alone could do (2 minutes)
 	@exec $(VENV_PYTHON) -m payflow.runtime.bench

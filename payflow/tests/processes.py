@@ -81,10 +81,10 @@ class Process:
         self.stop()
 
 
-def dispatcher(folder: Path) -> Process:
+def dispatcher(folder: Path, **environment: str) -> Process:
     """`manage.py dispatch`."""
     command = [sys.executable, "manage.py", "dispatch"]
-    return Process(command, folder / "dispatcher.log", "dispatcher ready")
+    return Process(command, folder / "dispatcher.log", "dispatcher ready", **environment)
 
 
 def web(folder: Path, port: int, **environment: str) -> Process:

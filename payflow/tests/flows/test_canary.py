@@ -41,7 +41,7 @@ _LONG_PART = 10
 HEADERS = """
     HTTP_X_MERCHANT_ID HTTP_X_TIMESTAMP HTTP_X_SIGNATURE HTTP_X_CORRELATION_ID HTTP_PREFER
     HTTP_IDEMPOTENCY_KEY HTTP_AUTHORIZATION HTTP_USER_AGENT HTTP_REFERER HTTP_COOKIE HTTP_ACCEPT
-    HTTP_HOST HTTP_ORIGIN CONTENT_TYPE HTTP_X_FORWARDED_FOR REMOTE_ADDR
+    HTTP_HOST HTTP_ORIGIN CONTENT_TYPE HTTP_X_FORWARDED_FOR
 """
 
 _KEY = {"idempotencyKey": ""}
@@ -105,25 +105,31 @@ def found_in(text: str, *numbers: str) -> list[str]:
     ]
 
 
+def leaks(text: str) -> list[str]:
+    """The beginnings of the lines in which a number stands that came in while the test ran."""
+    lines = [line for line in text.splitlines() if found_in(line, PAN, MISTYPED, *PAID.values())]
+    return [line[:80] for line in lines]
+
+
+_COLUMNS = """
+SELECT format('%I.%I', table_schema, table_name),
+       string_agg(format(CASE data_type WHEN 'bytea' THEN 'encode(%I, ''escape'')'
+                                        ELSE '%I::text' END, column_name), ', ')
+FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')
+GROUP BY 1
+"""
+
+
 def every_row() -> str:
-    """Every column of every table, decoded: bytes as the characters they may be, JSON as text."""
+    """Every column of every table as text; bytes as the characters they may be."""
+    lines = []
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables"
-            " WHERE table_type = 'BASE TABLE'"
-            " AND table_schema NOT IN ('pg_catalog', 'information_schema')"
-        )
-        lines = []
-        for (table,) in cursor.fetchall():
-            cursor.execute(f"SELECT * FROM {table}")  # one module per statement
-            lines += [f"{table}: {[decoded(v) for v in row]}" for row in cursor.fetchall()]
+        cursor.execute(_COLUMNS)
+        for table, columns in cursor.fetchall():
+            cursor.execute(f"SELECT concat_ws(' | ', {columns}) FROM {table}")
+            lines += [f"{table}: {row}" for (row,) in cursor.fetchall()]
     return "\n".join(lines)
-
-
-def decoded(value: Any) -> str:
-    if isinstance(value, bytes | memoryview):
-        return bytes(value).decode("latin-1")
-    return value if isinstance(value, str) else str(value)
 
 
 @dataclass
@@ -298,16 +304,15 @@ class TestCardNumber:
                 answer = visitor.get(address(path, at))
                 assert answer.status_code in (200, 503), (path, answer.content)
 
-        numbers = (PAN, MISTYPED, *PAID.values())
-        rows = every_row()
+        rows, e_mails = every_row(), [str(message.message()) for message in mail.outbox]
         assert len(visitor.told) > 800
         assert mail.outbox
         assert at["token"] in rows
         assert "unanticipated" not in logs.getvalue()
-        assert found_in(logs.getvalue(), *numbers) == []
-        assert found_in(rows, *numbers) == []
-        assert found_in("\n".join(str(m.message()) for m in mail.outbox), *numbers) == []
-        assert found_in("\n".join(visitor.told), *numbers) == []
+        assert leaks(logs.getvalue()) == []
+        assert leaks(rows) == []
+        assert leaks("\n".join(e_mails)) == []
+        assert leaks("\n".join(visitor.told)) == []
         assert not [told for told in visitor.told if f'"{CVC}"' in told]
 
     def test_was_taken_where_it_belongs(self, visitor: Visitor, logs: io.StringIO) -> None:

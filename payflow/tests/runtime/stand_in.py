@@ -9,7 +9,7 @@ Database and broker are taken as given, so no PostgreSQL is started unless the t
 import sys
 
 from payflow.runtime.configuration import Configuration
-from payflow.runtime.parts import Part
+from payflow.runtime.parts import Part, sandbox_part
 from payflow.runtime.supervisor import Supervisor
 
 # Answers 200 to everything, as the web part does to its health check.
@@ -28,13 +28,15 @@ STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf'
 BROKEN = "import sys; print('no such thing'); sys.exit(3)"
 
 
-def parts(url: str, kind: str) -> list[Part]:
+def parts(configuration: Configuration, kind: str) -> list[Part]:
     """Two parts that work, and one of the wanted kind."""
+    url = configuration.url
     web = Part("web", (sys.executable, "-c", WEB), ready_url=f"{url}/api/v1/health")
     worker = Part("worker", (sys.executable, "-c", WORKER), ready_line="ready.")
     others = {
         "broken": [Part("broken", (sys.executable, "-c", BROKEN), ready_line="never")],
         "stubborn": [Part("stubborn", (sys.executable, "-c", STUBBORN), ready_line="deaf")],
+        "sandbox": [sandbox_part(configuration.sandbox_port, configuration.home.sandbox_book)],
         "slow": [Part("slow", worker.command, ready_line="never", ready_within_seconds=1)],
     }
     return [web, worker, *others.get(kind, [])]
@@ -44,4 +46,4 @@ if __name__ == "__main__":
     configuration = Configuration.from_environment()
     step = Part("step", (sys.executable, "-c", "print('a step')"), hidden=("",))
     kind = sys.argv[1] if len(sys.argv) > 1 else ""
-    sys.exit(Supervisor(configuration, parts=parts(configuration.url, kind), steps=[step]).run())
+    sys.exit(Supervisor(configuration, parts=parts(configuration, kind), steps=[step]).run())

@@ -1,5 +1,6 @@
 """The supervisor with stand-in parts: becoming ready, being killed, being told to stop."""
 
+import json
 import os
 import re
 import signal
@@ -9,8 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from payflow.runtime.embedded_postgres import is_free
+from payflow.runtime.home import Home
 from payflow.runtime.processes import find_process, wait_until
 
 Spawn = Callable[..., subprocess.Popen[str]]
@@ -154,6 +157,47 @@ class TestKilledSupervisor:
         killed.process.kill()
         killed.process.wait()
         assert run().says("PayFlow is running")
+
+
+class TestWithSandbox:
+    """The real one, among stand-ins."""
+
+    def charge(self, running: Run, key: str) -> tuple[int, bytes]:
+        secret = Home(running.home).application_secrets()["PAYFLOW_SANDBOX_SECRET"]
+        headers = {"Authorization": f"Bearer {secret}", "Idempotency-Key": key}
+        body = {"amountMinor": 5, "currency": "USD", "merchantReference": "p"}
+        content = json.dumps(body | {"instrument": {"type": "TOKEN", "token": "tok_x"}})
+        url = self.url(running) + "/acquirers/sandbox/authorisations"
+        with urllib3.PoolManager(retries=False) as pool:
+            reply = pool.request("POST", url, body=content, headers=headers)
+            return reply.status, reply.data
+
+    def url(self, running: Run) -> str:
+        found = re.search(r"^  Sandbox +(http://127.0.0.1:\d+)$", running.text, re.MULTILINE)
+        assert found is not None
+        return found[1]
+
+    def test_is_started_again_on_its_port_with_its_book(self, run: Callable[..., Run]) -> None:
+        running = run("sandbox", PAYFLOW_SANDBOX_URL="", PAYFLOW_SANDBOX_SECRET="")
+        assert running.says("PayFlow is running"), running.text
+        before = self.charge(running, "key-1")
+        assert before[0] == 201
+        children = json.loads((running.home / "children.json").read_text())
+        [pid] = [child["pgid"] for child in children if child["name"] == "sandbox"]
+        os.kill(pid, signal.SIGKILL)
+        assert running.says(r"sandbox +\| ready after", times=2), running.text
+        assert self.charge(running, "key-1") == before
+
+    def test_stops_with_the_others(self, run: Callable[..., Run]) -> None:
+        running = run("sandbox", PAYFLOW_SANDBOX_URL="", PAYFLOW_SANDBOX_SECRET="")
+        assert running.says("PayFlow is running"), running.text
+        port = int(self.url(running).rpartition(":")[2])
+        assert not is_free(port)
+        running.process.terminate()
+        assert running.ended() == 0
+        assert is_free(port)
+        assert "did not end" not in running.text
+        assert [path.name for path in running.home.glob("sandbox.sqlite3*")] == ["sandbox.sqlite3"]
 
 
 class TestWithPostgres:
