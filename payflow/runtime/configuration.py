@@ -9,6 +9,7 @@ from payflow.runtime import variables
 from payflow.runtime.embedded_postgres import EmbeddedPostgres, is_free
 from payflow.runtime.errors import CannotStart
 from payflow.runtime.home import Home
+from payflow.runtime.ports import free_port
 
 DEFAULT_PORT = 8000
 _HIGHEST_PORT = 65535
@@ -16,16 +17,22 @@ _HIGHEST_PORT = 65535
 
 @dataclass(frozen=True)
 class Configuration:
-    """A home, a port, and the environment that `make run` was called in."""
+    """
+    A home, a port, and the environment that `make run` was called in.
+
+    `sandbox_port` is where a sandbox of ours shall listen; 0 if there is none to start.
+    """
 
     home: Home
     port: int
     given: Mapping[str, str]
+    sandbox_port: int = 0
 
     @classmethod
     def from_environment(cls) -> Self:
         """Reads `PORT`, `PAYFLOW_HOME` and the rest."""
-        return cls(Home.from_environment(), _port(), variables.without_libpq(os.environ))
+        port, given = _port(), variables.without_libpq(os.environ)
+        return cls(Home.from_environment(), port, given, _sandbox_port(port, given))
 
     # Queries -----------------------------------------------------------------------------------
 
@@ -58,6 +65,13 @@ class Configuration:
     def is_production(self) -> bool:
         """Whether secrets must be given: generated ones would hide that they are missing."""
         return self.text("PAYFLOW_MODE") == "production"
+
+    @property
+    def sandbox_url(self) -> str:
+        """Where the sandbox serves, ours or the one that the person has named; empty for none."""
+        if self.sandbox_port:
+            return f"http://127.0.0.1:{self.sandbox_port}"
+        return self.text("PAYFLOW_SANDBOX_URL")
 
     @property
     def generated_secrets(self) -> dict[str, str]:
@@ -105,10 +119,19 @@ class Configuration:
     def _common_environment(self, postgres: EmbeddedPostgres | None) -> dict[str, str]:
         environment = dict(self.given) | self.generated_secrets
         environment |= {"PAYFLOW_HOME": str(self.home.path), "PORT": str(self.port)}
+        environment["PAYFLOW_SANDBOX_URL"] = self.sandbox_url
         environment["CELERY_BROKER_URL"] = self.broker or (postgres.broker_url if postgres else "")
         if postgres is not None and not self.has_database:
             environment["DATABASE_URL"] = postgres.app_url
         return environment
+
+
+def _sandbox_port(port: int, given: Mapping[str, str]) -> int:
+    """A port for a sandbox of ours, next to the web's if that is free; chosen once for a run."""
+    is_production = variables.text("PAYFLOW_MODE", source=given) == "production"
+    if is_production or variables.text("PAYFLOW_SANDBOX_URL", source=given):
+        return 0
+    return port + 1 if port < _HIGHEST_PORT and is_free(port + 1) else free_port()
 
 
 def _port() -> int:

@@ -27,6 +27,7 @@ class Home:
     children.json        process groups that are running, for the start after a crash
     logs/<part>.log      what each part has written
     mail/                e-mails, one file each, while no SMTP host is configured
+    sandbox.sqlite3      the book of the sandbox, which is not ours (and its -wal and -shm)
     postgres/            the embedded server (postgres.port and postgres.lock beside it)
     celerybeat-schedule  when the beat last did what
     """
@@ -83,6 +84,11 @@ class Home:
         return self.path / "celerybeat-schedule"
 
     @property
+    def sandbox_book(self) -> Path:
+        """The file in which the sandbox remembers."""
+        return self.path / "sandbox.sqlite3"
+
+    @property
     def secrets(self) -> SecretsFile:
         """The file of generated secrets."""
         return SecretsFile(self.path / "secrets.env")
@@ -93,6 +99,7 @@ class Home:
             "PAYFLOW_SECRET_KEY": lambda: secrets.token_urlsafe(50),
             "PAYFLOW_KEY_RING": _new_key_ring,
             "PAYFLOW_ADMIN_PASSWORD": lambda: secrets.token_urlsafe(15),
+            "PAYFLOW_SANDBOX_SECRET": lambda: secrets.token_urlsafe(32),
         }
         return {name: self.secrets.value(name, make) for name, make in generators.items()}
 

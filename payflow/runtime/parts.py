@@ -33,9 +33,16 @@ def manage(*arguments: str) -> tuple[str, ...]:
 
 
 def all_parts(url: str, beat_schedule: Path, *, dispatch_in_web: bool) -> tuple[Part, ...]:
-    """Everything `make run` keeps running besides PostgreSQL, in the order of starting."""
+    """Everything that `make run` keeps running of PayFlow itself, in the order of starting."""
     dispatcher = () if dispatch_in_web else (_dispatcher(),)
     return (_web(url), *dispatcher, _worker(), _beat(beat_schedule))
+
+
+def sandbox_part(port: int, book: Path) -> Part:
+    """The sandbox, which plays the outside world; started before everybody who calls it."""
+    arguments = ("--port", str(port), "--book", str(book))
+    command = (sys.executable, "-m", "payflow.sandbox", *arguments)
+    return Part("sandbox", command, ready_line="sandbox ready")
 
 
 def _web(url: str) -> Part:

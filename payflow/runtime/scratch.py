@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from payflow.runtime.home import PROJECT
+from payflow.runtime.home import PROJECT, Home
 from payflow.runtime.merchant import send
+from payflow.runtime.ports import free_port
 from payflow.runtime.postgres_place import fallback_area
 from payflow.runtime.processes import signal_process, wait_until
 
@@ -25,6 +25,9 @@ _LINES_SHOWN = 15
 # of its own. Where PostgreSQL's programs are stays true.
 _CONFIGURATION = re.compile(r"(PAYFLOW|DATABASE|CELERY|REDIS|EMAIL|DEFAULT_FROM|DJANGO|PG)")
 _KEPT = frozenset({"PAYFLOW_PG_BIN"})
+
+
+__all__ = ["Platform", "PlatformDidNotStart", "free_port", "platform", "scratch_home"]
 
 
 class PlatformDidNotStart(Exception):
@@ -52,6 +55,17 @@ class Platform:
     def mail(self) -> Path:
         """The directory of e-mails."""
         return self.home / "mail"
+
+    @property
+    def sandbox_url(self) -> str:
+        """Where its sandbox serves; empty when it has none."""
+        found = re.search(r"^  Sandbox +(\S+)$", _output(self), re.MULTILINE)
+        return found[1] if found else ""
+
+    @property
+    def sandbox_secret(self) -> str:
+        """The sandbox's bearer token."""
+        return Home(self.home).application_secrets()["PAYFLOW_SANDBOX_SECRET"]
 
 
 @contextmanager
@@ -125,20 +139,16 @@ def _wait_until_ready(running: Platform, process: "subprocess.Popen[bytes]") -> 
         return process.poll() is not None or _is_running(running)
 
     if not wait_until(is_over, _START_SECONDS) or process.poll() is not None:
-        lines = (running.home / "run.log").read_text(errors="replace").splitlines()
+        lines = _output(running).splitlines()
         raise PlatformDidNotStart("\n".join(lines[-_LINES_SHOWN:]))
 
 
 def _is_running(running: Platform) -> bool:
     # The supervisor says so once every part is ready; the web part alone would be too early.
-    if "PayFlow is running." not in (running.home / "run.log").read_text(errors="replace"):
+    if "PayFlow is running." not in _output(running):
         return False
     return send("GET", f"{running.api}/health/ready", b"", {}).status == 200  # noqa: PLR2004
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _output(running: Platform) -> str:
+    return (running.home / "run.log").read_text(errors="replace")

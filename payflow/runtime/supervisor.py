@@ -16,7 +16,7 @@ from payflow.runtime.console import Console
 from payflow.runtime.database import NAME as POSTGRES
 from payflow.runtime.database import Database
 from payflow.runtime.errors import Cancelled, CannotStart
-from payflow.runtime.parts import Part, all_parts, manage
+from payflow.runtime.parts import Part, all_parts, manage, sandbox_part
 from payflow.runtime.processes import wait_until
 from payflow.runtime.register import Register
 
@@ -194,20 +194,25 @@ def banner(configuration: Configuration) -> str:
         "API": f"{url}/api/v1",
         "Swagger": f"{url}/swagger-ui.html",
         "Admin": f"{url}/admin/  user admin, password {generated or 'as you have set it'}",
+        "Sandbox": configuration.sandbox_url,
         "E-mails": str(home.mail),
         "Logs": str(home.logs),
         "Stop": "Ctrl-C",
     }
-    rows = "\n".join(f"  {name:<8} {value}" for name, value in lines.items())
+    rows = "\n".join(f"  {name:<8} {value}" for name, value in lines.items() if value)
     return f"\nPayFlow is running.\n{rows}\n"
 
 
 def _parts_of(configuration: Configuration) -> tuple[Part, ...]:
-    return all_parts(
+    home = configuration.home
+    ours = all_parts(
         configuration.url,
-        configuration.home.beat_schedule,
+        home.beat_schedule,
         dispatch_in_web=configuration.dispatches_in_web,
     )
+    if not configuration.sandbox_port:
+        return ours
+    return (sandbox_part(configuration.sandbox_port, home.sandbox_book), *ours)
 
 
 def _failure(child: Child, what: str) -> str:

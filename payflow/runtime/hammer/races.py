@@ -35,7 +35,7 @@ class Round:
     problems: list[str] = field(default_factory=list)
     ended_as: str = ""
 
-    def expect(self, holds: bool, problem: str) -> None:  # noqa: FBT001 - reads as an assertion
+    def expect(self, holds: bool, problem: str) -> None:
         """Note a problem unless it holds."""
         if not holds:
             self.problems.append(f"{problem}: {[(a.status, a.code) for a in self.answers]}")

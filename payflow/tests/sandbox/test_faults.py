@@ -1,5 +1,6 @@
 """Every fault: what the client sees, and what the book and an inquiry then say."""
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import urllib3
 
+import payflow.sandbox
 from payflow.sandbox.faults import (
     CARDS,
     Doubt,
@@ -259,6 +261,13 @@ class TestTriggers:
     )
     def test_are_read(self, name: str, trigger: Trigger) -> None:
         assert read_trigger(name) == trigger
+
+    def test_are_documented(self) -> None:
+        text = payflow.sandbox.__doc__ or ""
+        for fault in Fault:
+            assert re.search(rf"^    {fault} ", text, re.MULTILINE), fault
+        for number, name in CARDS.items():
+            assert f"{number}  {name}" in text
 
     def test_need_their_prefix(self) -> None:
         assert token_trigger("tok_declined") == "declined"
