@@ -19,6 +19,9 @@ PLANTED = {
     ),
     "a module imports the project": ("audit/queries.py", "import payflow.urls"),
     "shared imports a module": ("shared/db.py", "import ledger.models"),
+    "the sandbox imports us": ("payflow/sandbox/times.py", "import shared.clock"),
+    "we import the sandbox": ("payments/queries.py", "import payflow.sandbox.book"),
+    "a view opens the vault": ("payments/api/views.py", "from payments import vault"),
     "a file nobody knows": ("payments/helpers.py", ""),
     "a file nobody knows in shared": ("shared/utils.py", ""),
     "models import use cases": (
