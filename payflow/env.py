@@ -60,13 +60,15 @@ class Environment:
             raise ImproperlyConfigured(f"{name} must be set when PAYFLOW_MODE=production.")
         return value or sandbox_default
 
-    def stripe_key(self, name: str) -> str:
+    def stripe_key(self) -> str:
         """Stripe's secret key, if any: a live one in production, a test one in the sandbox."""
-        value = self.text(name)
-        live = value.startswith(("sk_live_", "rk_live_"))
-        if value and live != self.is_production:
+        value = self.text("PAYFLOW_STRIPE_SECRET_KEY")
+        is_live = value.startswith(("sk_live_", "rk_live_"))
+        if value and is_live != self.is_production:
             wanted = "sk_live_ or rk_live_" if self.is_production else "sk_test_ or rk_test_"
-            raise ImproperlyConfigured(f"{name} must begin with {wanted} in this PAYFLOW_MODE.")
+            raise ImproperlyConfigured(
+                f"PAYFLOW_STRIPE_SECRET_KEY must begin with {wanted} in this PAYFLOW_MODE."
+            )
         return value
 
     def database(self, name: str, default: str, settings: dict[str, Any]) -> dict[str, Any]:

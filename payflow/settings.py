@@ -146,6 +146,13 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
     "COMPONENT_SPLIT_REQUEST": True,
+    # Choices of several resources share a field's name; each set has its own.
+    "ENUM_NAME_OVERRIDES": {
+        "PaymentStatus": "payments.domain.lifecycle.PaymentStatus",
+        "RefundStatus": ["PENDING", "REFUNDED", "FAILED"],
+        "PaymentMethodType": ["CARD", "WALLET", "NETBANKING"],
+        "TokenType": ["CARD", "WALLET"],
+    },
 }
 
 # People ----------------------------------------------------------------------------------------
@@ -200,7 +207,7 @@ PROCESSOR_TIMEOUT_SECONDS = env.number("PAYFLOW_PROCESSOR_TIMEOUT_SECONDS", 10)
 """The longest that one call to a processor may take."""
 SANDBOX_URL = env.text("PAYFLOW_SANDBOX_URL").rstrip("/")
 SANDBOX_SECRET = env.text("PAYFLOW_SANDBOX_SECRET")
-STRIPE_SECRET_KEY = env.stripe_key("PAYFLOW_STRIPE_SECRET_KEY")
+STRIPE_SECRET_KEY = env.stripe_key()
 STRIPE_WEBHOOK_SECRET = env.text("PAYFLOW_STRIPE_WEBHOOK_SECRET")
 STRIPE_API_BASE = env.text("PAYFLOW_STRIPE_API_BASE")
 """Instead of Stripe's own address: the sandbox's Stripe face."""

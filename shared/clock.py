@@ -2,7 +2,8 @@
 The system clock, read in one place.
 
 Time is a parameter: only doors (views, listeners, tasks, admin, commands) call `now()` and pass
-the instant down, so that a test or a replay can choose it.
+the instant down, so that a test or a replay can choose it. Adapters may, too: how old something is
+that the outside world has signed, is between this machine and theirs.
 """
 
 from datetime import UTC, datetime

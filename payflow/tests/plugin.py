@@ -126,5 +126,11 @@ def _start_server() -> None:
         "PAYFLOW_LOG_LEVEL": "WARNING",
         "DJANGO_SETTINGS_MODULE": "payflow.settings",
     }
-    for name in ("CELERY_BROKER_URL", "EMAIL_HOST", "PAYFLOW_MODE", "PAYFLOW_DISPATCH"):
+    for name in (
+        "CELERY_BROKER_URL",
+        "EMAIL_HOST",
+        "PAYFLOW_MODE",
+        "PAYFLOW_DISPATCH",
+        "PAYFLOW_STRIPE_SECRET_KEY",
+    ):
         os.environ.pop(name, None)

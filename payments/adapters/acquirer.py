@@ -121,6 +121,8 @@ class _Acquirer:
         *,
         key: UUID | None = None,
     ) -> Reply:
+        if not self.is_configured:
+            raise NotSent("processor_not_configured")
         headers = {"Authorization": f"Bearer {settings.SANDBOX_SECRET}"}
         content = None
         if key is not None:
@@ -191,10 +193,9 @@ def _answered(instruction: Instruction, reply: Reply) -> Outcome:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN, _:
             return Outcome(OutcomeKind.NOT_SENT, reason="processor_refused_credentials")
         case HTTPStatus.CONFLICT, "key_reused":
-            return Outcome(OutcomeKind.DECLINED, reason="key_reused")
-        case HTTPStatus.CONFLICT, "in_progress":
-            raise InDoubt("in_progress")
-    raise InDoubt(f"http_{reply.status}")
+            # Something is booked under our key, whatever it was: not done would be a guess.
+            raise InDoubt("key_reused")
+    raise InDoubt(_why_no_answer(reply, answer))
 
 
 def _told(instruction: Instruction, reply: Reply) -> Outcome:
@@ -205,9 +206,14 @@ def _told(instruction: Instruction, reply: Reply) -> Outcome:
             return _decision(instruction, answer)
         case HTTPStatus.NOT_FOUND, "not_found":
             return Outcome(OutcomeKind.NOT_SENT, reason="not_found")
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN, _:
-            raise InDoubt("processor_refused_credentials")
-    raise InDoubt(f"http_{reply.status}")
+    raise InDoubt(_why_no_answer(reply, answer))
+
+
+def _why_no_answer(reply: Reply, answer: Mapping[str, Any]) -> str:
+    if reply.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return "processor_refused_credentials"
+    is_in_progress = (reply.status, answer.get("error")) == (HTTPStatus.CONFLICT, "in_progress")
+    return "in_progress" if is_in_progress else f"http_{reply.status}"
 
 
 def _decision(instruction: Instruction, answer: Mapping[str, Any]) -> Outcome:

@@ -86,7 +86,8 @@ def outcome_of(refusal: stripe.StripeError) -> Outcome:
         case stripe.RateLimitError() if code != "lock_timeout":
             return Outcome(OutcomeKind.NOT_SENT, reason="rate_limited")
         case stripe.IdempotencyError():
-            return Outcome(OutcomeKind.DECLINED, reason="key_reused")
+            # Something is booked under our key: not done would be a guess.
+            return Outcome(OutcomeKind.UNKNOWN, reason="key_reused")
         case stripe.InvalidRequestError():
             return Outcome(OutcomeKind.DECLINED, reason=code or "invalid_request")
     return doubt_of(refusal)

@@ -12,7 +12,14 @@ from uuid import UUID
 from django.conf import settings
 
 from payments.adapters.stripe_intent import OPERATION
-from payments.domain.processor import Card, Instruction, Outcome, OutcomeKind, ProcessorToken
+from payments.domain.processor import (
+    CallbackNotAuthentic,
+    Card,
+    Instruction,
+    Outcome,
+    OutcomeKind,
+    ProcessorToken,
+)
 
 OTHER_UNITS = frozenset({"ISK", "MGA", "UGX"})
 """Currencies whose smallest unit is another one to Stripe than to ISO 4217: never sent there."""
@@ -51,12 +58,16 @@ class StripeProcessor:
 
     def inquire(self, instruction: Instruction) -> Outcome:
         """What Stripe has of an operation; a redirect nobody followed in time is cancelled."""
+        if not self.is_configured:
+            return Outcome(OutcomeKind.UNKNOWN, reason="processor_not_configured")
         from payments.adapters.stripe_calls import ask
 
         return ask(instruction)
 
     def read_callback(self, headers: Mapping[str, str], body: bytes) -> UUID | None:
         """The operation that made the object of a webhook event. Raises: CallbackNotAuthentic."""
+        if not self.is_configured:
+            raise CallbackNotAuthentic
         from payments.adapters.stripe_library import require_signature
 
         signature = headers.get("stripe-signature", "")
@@ -67,6 +78,8 @@ class StripeProcessor:
             return None
 
     def _send(self, instruction: Instruction) -> Outcome:
+        if not self.is_configured:
+            return Outcome(OutcomeKind.NOT_SENT, reason="processor_not_configured")
         from payments.adapters.stripe_calls import send
 
         return send(instruction)

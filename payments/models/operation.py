@@ -361,7 +361,8 @@ class Operation(Outstanding):
     def _pause_seconds(self) -> float:
         if self.outcome in UNDECIDED:
             return conf.INQUIRY_SECONDS[min(self.inquiries, len(conf.INQUIRY_SECONDS) - 1)]
-        return min(2.0**self.sends, conf.INQUIRY_SECONDS[-1])
+        # Some are sent again for ever: a power without a limit would overflow.
+        return min(2.0 ** min(self.sends, 20), conf.INQUIRY_SECONDS[-1])
 
     def _late_pause(self) -> float:
         # A send that was in doubt may still be under way when we give up.

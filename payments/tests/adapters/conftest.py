@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from uuid import UUID
 
 import pytest
 from pytest_django import Settings
+
+from payments.tests.adapters.rails import RAILS, Rail
 
 _ROOT = Path(__file__).resolve().parents[3]
 _SECRET = "secret-of-the-sandbox-in-tests"
@@ -61,10 +64,9 @@ class Sandbox:
             return json.loads(answer.read() or b"null")
 
 
-@pytest.fixture(scope="session")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """One sandbox for the run; what hangs there outlasts our patience by far."""
-    home = tmp_path_factory.mktemp("sandbox")
+@contextmanager
+def running_sandbox(home: Path) -> Iterator[Sandbox]:
+    """A sandbox of one's own; what hangs there outlasts our patience by far."""
     command = [sys.executable, "-m", "payflow.sandbox", "--port", "0"]
     command += ["--book", str(home / "book.sqlite"), "--hang-seconds", str(3 * LIMIT_SECONDS)]
     with (home / "log").open("w") as log:
@@ -86,13 +88,38 @@ def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbo
             process.communicate(timeout=20)
 
 
+@pytest.fixture(scope="session")
+def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One sandbox for the run."""
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        yield sandbox
+
+
 @pytest.fixture
 def sandbox(sandbox_process: Sandbox, settings: Settings) -> Sandbox:
     """The sandbox, with settings that lead the adapters to it."""
-    settings.SANDBOX_URL = sandbox_process.url
-    settings.SANDBOX_SECRET = sandbox_process.secret
-    settings.STRIPE_API_BASE = sandbox_process.url
+    _lead_to(sandbox_process, settings)
+    return sandbox_process
+
+
+@pytest.fixture
+def fresh_sandbox(sandbox: Sandbox, tmp_path: Path, settings: Settings) -> Iterator[Sandbox]:
+    """A sandbox that nobody else uses: flaky operations make its lists flaky for everybody."""
+    with running_sandbox(tmp_path) as fresh:
+        _lead_to(fresh, settings)
+        yield fresh
+
+
+def _lead_to(sandbox: Sandbox, settings: Settings) -> None:
+    settings.SANDBOX_URL = settings.STRIPE_API_BASE = sandbox.url
+    settings.SANDBOX_SECRET = sandbox.secret
     settings.STRIPE_SECRET_KEY = "sk_test_of_the_sandbox"
     settings.PUBLIC_URL = "http://127.0.0.1:9"
     settings.PROCESSOR_TIMEOUT_SECONDS = LIMIT_SECONDS
-    return sandbox_process
+
+
+@pytest.fixture(params=list(RAILS.values()), ids=list(RAILS))
+def rail(request: pytest.FixtureRequest) -> Rail:
+    """Every processor that decides at once."""
+    found: Rail = request.param
+    return found

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -68,12 +69,8 @@ class Peer:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        try:
+        with suppress(OSError), connection:
             self._talk(connection)
-        except OSError:
-            pass
-        finally:
-            connection.close()
 
     def __enter__(self) -> Self:
         """Listen until the block ends."""
@@ -92,10 +89,8 @@ class Peer:
         self._listener.close()
         for connection in self._open:
             if connection.fileno() != -1:
-                try:
+                with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
         for thread in self._threads:
             thread.join()
 

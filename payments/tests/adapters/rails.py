@@ -1,5 +1,6 @@
 """The processors under test, as rails that all carry the same operations."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ AUTHORISE, CAPTURE, VOID, REFUND = OperationKind
 APPROVED, DECLINED, PENDING, NOT_SENT, UNKNOWN = OutcomeKind
 
 ORDINARY = "test"
+LATE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,14 @@ def after(hold: Instruction, kind: OperationKind, amount_minor: int, **changes: 
         planned_at=datetime.now(UTC),
         **changes,
     )
+
+
+def until(condition: Callable[[], bool], patience_seconds: float = LATE_SECONDS) -> None:
+    """Wait for something that another process does by itself."""
+    deadline = time.monotonic() + patience_seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.05)
 
 
 CARD = Rail(CardProcessor("sandbox"), lambda trigger: ProcessorToken(f"tok_{trigger}"))

@@ -1,12 +1,14 @@
 """Bounded HTTP: what is certainly not sent, what is in doubt, and how long either may take."""
 
 import http.client
+import json
 import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from pytest_django import Settings
@@ -28,9 +30,8 @@ SLACK_SECONDS = 1
 
 
 @pytest.fixture(autouse=True)
-def short_limits(settings: Settings) -> Iterator[None]:
+def short_limits(settings: Settings) -> None:
     settings.PROCESSOR_TIMEOUT_SECONDS = LIMIT_SECONDS
-    return
 
 
 def call(url: str, body: bytes | None = b"{}") -> Reply:
@@ -165,6 +166,12 @@ def drain(connection: socket.socket) -> None:
         pass
 
 
+def hang_up(connection: socket.socket) -> None:
+    """Read the request, and reset the connection."""
+    request_of(connection)
+    reset(connection)
+
+
 def drip(content: bytes, ending: threading.Event) -> Talk:
     """Say one byte at a time, always before a timeout between bytes would strike."""
 
@@ -183,7 +190,7 @@ class TestInDoubt:
         ("talk", "reason"),
         [
             (drain, "read_timeout"),
-            (lambda connection: request_of(connection) and reset(connection), "connection_lost"),
+            (hang_up, "connection_lost"),
             (saying(b""), "connection_lost"),
             (saying(b"HTTP/1.1 2"), "connection_lost"),
             (saying(b"what?\r\n\r\n"), "connection_lost"),
@@ -277,34 +284,28 @@ class TestTransactions:
 
 
 class TestThreads:
-    def test_64_at_once_each_with_its_own_answer(self) -> None:
-        threads, rounds = 64, 5
-        everybody = threading.Barrier(threads)
+    threads = 64
+    rounds = 5
 
-        def talk(connection: socket.socket) -> None:
+    def test_64_at_once_each_with_its_own_answer(self) -> None:
+        everybody = threading.Barrier(self.threads)
+
+        def echo(connection: socket.socket) -> None:
             while request := request_of(connection):
                 everybody.wait(timeout=20)  # 64 are truly under way at once
                 connection.sendall(answer(request.rpartition(b"\r\n\r\n")[2]))
 
-        wrong: list[object] = []
-
-        def work(client: HttpClient, number: int) -> None:
-            for turn in range(rounds):
-                said = {"thread": number, "turn": turn}
-                body = repr(said).replace("'", '"').encode()
-                try:
-                    heard = client.exchange("POST", "/", headers={}, body=body).json()
-                except (InDoubt, NotSent) as failure:
-                    heard = failure.reason
-                if heard != said:
-                    wrong.append((said, heard))
-
-        with Peer(talk) as peer:
+        with Peer(echo) as peer:
             client = HttpClient(peer.url)
-            workers = [threading.Thread(target=work, args=(client, n)) for n in range(threads)]
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                worker.join()
-            assert wrong == []
-            assert peer.connections == threads, "connections are kept"
+            with ThreadPoolExecutor(self.threads) as workers:
+                wrong = workers.map(partial(self._wrong_answers, client), range(self.threads))
+                assert sum(wrong) == 0
+            assert peer.connections == self.threads, "connections are kept"
+
+    def _wrong_answers(self, client: HttpClient, number: int) -> int:
+        wrong = 0
+        for turn in range(self.rounds):
+            said = {"thread": number, "turn": turn}
+            reply = client.exchange("POST", "/", headers={}, body=json.dumps(said).encode())
+            wrong += reply.json() != said
+        return wrong
