@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from ledger.use_cases.post_authorisations import post_authorisations
+from ledger.domain.posting_rules import MovementOfMoney
+from ledger.use_cases.post_movements import post_movements
 from shared import clock
 from shared.event_bus import listener
-from shared.events.payments import PaymentTransactionAuthorised
 
 
-@listener("ledger.post_authorisation")
-def on_payment_authorised(events: Sequence[PaymentTransactionAuthorised]) -> None:
-    """Post the hold."""
-    post_authorisations(authorised=events, now=clock.now())
+# One for all of them: order is kept per listener, and a capture must not come before its hold.
+@listener("ledger.post_movements")
+def on_money_moved(events: Sequence[MovementOfMoney]) -> None:
+    """Post holds, captures, releases and refunds."""
+    post_movements(events=events, now=clock.now())

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Count, Min, Sum
 
-from ledger.domain.posting_rules import AccountKind
-from ledger.models import Account, JournalEntry
+from ledger.domain.posting_rules import AccountKind, Line, MovementOfMoney, drafts_of
+from ledger.models import Account, Adjustment, JournalEntry
 from shared.errors import NotFound
 
 
@@ -16,12 +17,22 @@ class JournalNotFound(NotFound):
     """Nothing is posted for this correlation id."""
 
 
+class AdjustmentNotFound(NotFound):
+    """There is no such adjustment."""
+
+
 @dataclass(frozen=True)
 class Balance:
-    """What a merchant has in one currency, in minor units."""
+    """
+    What a merchant has in one currency, in minor units.
+
+    Pending are open holds, available is what we owe the merchant, settled what was paid out.
+    """
 
     currency: str
-    pending_minor: int
+    pending_minor: int = 0
+    available_minor: int = 0
+    settled_minor: int = 0
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,16 @@ class TrialBalance:
 
     currency: str
     difference_minor: int
+
+
+@dataclass(frozen=True)
+class ChartLine:
+    """A kind of account in one currency: how many there are, and their debits minus credits."""
+
+    kind: AccountKind
+    currency: str
+    accounts: int
+    balance_minor: int
 
 
 @dataclass(frozen=True)
@@ -58,16 +79,50 @@ def list_journal(*, merchant_id: UUID, correlation_id: UUID) -> list[JournalEntr
 def list_entries(*, merchant_id: UUID, correlation_id: UUID) -> Sequence[JournalEntry]:
     """A story's entries with their postings, oldest first; empty when nothing is posted."""
     entries = JournalEntry.objects.filter(merchant_id=merchant_id, correlation_id=correlation_id)
-    return list(entries.order_by("created_at", "id").prefetch_related("postings__account"))
+    # By their postings' numbers, drawn behind the locks: entries of one batch share their time, and
+    # two ids of one millisecond have no order.
+    in_order = entries.alias(first=Min("postings__id")).order_by("first")
+    return list(in_order.prefetch_related("postings__account"))
 
 
-def list_balances(merchant_id: UUID) -> list[Balance]:
-    """The merchant's balances, one per currency that was ever posted."""
-    accounts = Account.objects.filter(owner=str(merchant_id), kind=AccountKind.MERCHANT_PENDING)
+def list_balances(merchant_id: UUID, *, as_of: datetime | None = None) -> list[Balance]:
+    """
+    The merchant's balances, one per currency that was ever posted.
+
+    With `as_of`, what the entries created at or before that instant come to. An entry is created
+    with the time at which its batch began and seen when that batch commits, so the answer about an
+    instant stands once all batches that began before it are committed: a few seconds later at most.
+    Asked for the present, it may miss what is being posted.
+    """
+    with connection.cursor() as cursor:
+        if as_of is None:
+            cursor.execute(_BALANCES, {"owner": str(merchant_id), "merchant_id": merchant_id})
+        else:
+            cursor.execute(_BALANCES_AS_OF, {"owner": str(merchant_id), "as_of": as_of})
+        return [Balance(currency, *map(int, sums)) for currency, *sums in cursor.fetchall()]
+
+
+def postings_of(event: MovementOfMoney) -> list[Line]:
+    """The postings that an event would be booked as: for previews; it need not be published."""
+    return [line for draft in drafts_of(event) for line in draft.lines]
+
+
+def lock_adjustment(adjustment_id: UUID) -> Adjustment:
+    """The adjustment, locked until the transaction ends. Raises: AdjustmentNotFound."""
+    found = Adjustment.objects.select_for_update().filter(pk=adjustment_id).first()
+    if found is None:
+        raise AdjustmentNotFound
+    return found
+
+
+def list_chart() -> list[ChartLine]:
+    """The chart of accounts with balances, by kind and currency."""
+    sums = Account.objects.values_list("kind", "currency").annotate(
+        accounts=Count("pk"), minor=Sum("balance_minor")
+    )
     return [
-        # A hold in the merchant's favour is a credit, and balances count debits minus credits.
-        Balance(currency=account.currency, pending_minor=-account.balance_minor)
-        for account in accounts.order_by("currency")
+        ChartLine(AccountKind(kind), currency, accounts, int(minor))
+        for kind, currency, accounts, minor in sums.order_by("kind", "currency")
     ]
 
 
@@ -85,8 +140,8 @@ def find_imbalances() -> list[Finding]:
     """
     Everything in the books that cannot be, from one snapshot; empty when all is well.
 
-    Balances against the sum of their postings, entries against what they declare, and debits
-    against credits per currency.
+    Balances against the sum of their postings, entries against what they declare, debits against
+    credits per currency, and holds against what was captured from them and released.
     """
     with connection.cursor() as cursor:
         cursor.execute(_IMBALANCES)
@@ -115,4 +170,50 @@ UNION ALL
 SELECT 'trial balance', account.currency,
        format('debits minus credits %s', SUM(account.balance_minor))
 FROM ledger.account GROUP BY account.currency HAVING SUM(account.balance_minor) <> 0
+UNION ALL
+SELECT 'hold', story.correlation_id::text,
+       format('holds %s %s, captured %s, released %s in %s',
+              held, story.currency, captured, released, releases)
+FROM (SELECT correlation_id, currency,
+             COALESCE(SUM(amount_minor) FILTER (WHERE entry_type = 'AUTH'), 0) AS held,
+             COALESCE(SUM(amount_minor) FILTER (WHERE entry_type = 'CAPTURE'), 0) AS captured,
+             COALESCE(SUM(amount_minor)
+                      FILTER (WHERE entry_type IN ('RELEASE', 'VOID', 'EXPIRY')), 0) AS released,
+             COUNT(*) FILTER (WHERE entry_type IN ('RELEASE', 'VOID', 'EXPIRY')) AS releases
+      FROM ledger.journal_entry
+      WHERE entry_type IN ('AUTH', 'CAPTURE', 'RELEASE', 'VOID', 'EXPIRY')
+      GROUP BY correlation_id, currency) AS story
+WHERE captured + released > held OR releases > 1 OR (releases = 1 AND captured + released < held)
+"""
+
+# One statement each, so that the three figures are of one moment. What is in a merchant's favour is
+# a credit, and balances count debits minus credits.
+_BALANCES = """
+SELECT account.currency,
+       COALESCE(SUM(-account.balance_minor) FILTER (WHERE account.kind = 'MERCHANT_PENDING'), 0),
+       COALESCE(SUM(-account.balance_minor) FILTER (WHERE account.kind = 'MERCHANT_PAYABLE'), 0),
+       COALESCE(MIN(paid_out.minor), 0)
+FROM ledger.account
+LEFT JOIN (SELECT posting.account_id, SUM(posting.debit_minor - posting.credit_minor) AS minor
+           FROM ledger.journal_entry AS entry
+           JOIN ledger.posting ON posting.entry_id = entry.id
+           WHERE entry.merchant_id = %(merchant_id)s AND entry.entry_type = 'PAYOUT'
+           GROUP BY posting.account_id) AS paid_out
+  ON paid_out.account_id = account.id AND account.kind = 'MERCHANT_PAYABLE'
+WHERE account.owner = %(owner)s AND account.kind IN ('MERCHANT_PENDING', 'MERCHANT_PAYABLE')
+GROUP BY account.currency ORDER BY account.currency
+"""
+_BALANCES_AS_OF = """
+SELECT account.currency, COALESCE(SUM(credit_minor - debit_minor)
+           FILTER (WHERE account.kind = 'MERCHANT_PENDING'), 0),
+       COALESCE(SUM(credit_minor - debit_minor)
+           FILTER (WHERE account.kind = 'MERCHANT_PAYABLE'), 0),
+       COALESCE(SUM(debit_minor - credit_minor)
+           FILTER (WHERE account.kind = 'MERCHANT_PAYABLE' AND entry.entry_type = 'PAYOUT'), 0)
+FROM ledger.account
+JOIN ledger.posting ON posting.account_id = account.id
+JOIN ledger.journal_entry AS entry ON entry.id = posting.entry_id
+WHERE account.owner = %(owner)s AND account.kind IN ('MERCHANT_PENDING', 'MERCHANT_PAYABLE')
+  AND entry.created_at <= %(as_of)s
+GROUP BY account.currency ORDER BY account.currency
 """

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
+from ledger.api.serializers import posting_resources
 from payflow.api import composed, health
 from payments.api.operations import CapturePayment, RefundPayment, VoidPayment
 
@@ -18,9 +19,9 @@ api: list[URLPattern | URLResolver] = [
     path("", include("audit.api.urls")),
     path("payments/<id:payment_id>", composed.PaymentDetail.as_view()),
     path("payments/<id:payment_id>/events", composed.PaymentEvents.as_view()),
-    path("payments/<id:payment_id>/capture", CapturePayment.as_view()),
-    path("payments/<id:payment_id>/void", VoidPayment.as_view()),
-    path("payments/<id:payment_id>/refund", RefundPayment.as_view()),
+    path("payments/<id:payment_id>/capture", CapturePayment.as_view(postings_of=posting_resources)),
+    path("payments/<id:payment_id>/void", VoidPayment.as_view(postings_of=posting_resources)),
+    path("payments/<id:payment_id>/refund", RefundPayment.as_view(postings_of=posting_resources)),
     path("ledger/balances", composed.Balances.as_view()),
 ]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from ledger.domain.posting_rules import EntryType
+from ledger.domain.posting_rules import AccountKey, EntryType, MovementOfMoney, Side
 from ledger.models import JournalEntry, Posting
-from ledger.queries import Balance
+from ledger.queries import Balance, postings_of
 from shared import clock
 from shared.money import format_amount
 
@@ -44,7 +44,7 @@ def entry_resource(entry: JournalEntry) -> dict[str, Any]:
         "currency": entry.currency,
         "amount": format_amount(entry.amount_minor, entry.currency),
         "createdAt": clock.iso(entry.created_at),
-        "postings": [_posting(posting, entry.currency) for posting in entry.postings.all()],
+        "postings": [_posted(posting) for posting in entry.postings.all()],
     }
 
 
@@ -53,11 +53,20 @@ def balance_resource(balance: Balance) -> dict[str, str]:
     return {
         "currency": balance.currency,
         "pending": format_amount(balance.pending_minor, balance.currency),
+        "available": format_amount(balance.available_minor, balance.currency),
+        "settled": format_amount(balance.settled_minor, balance.currency),
     }
 
 
-def _posting(posting: Posting, currency: str) -> dict[str, str]:
-    side, minor = (
-        ("debit", posting.debit_minor) if posting.debit_minor else ("credit", posting.credit_minor)
-    )
-    return {"account": str(posting.account.key), side: format_amount(minor, currency)}
+def posting_resources(event: MovementOfMoney) -> list[dict[str, str]]:
+    """What an event would be booked as, for previews: `{account, debit}` or `{account, credit}`."""
+    return [_posting(line.account, line.side, line.amount_minor) for line in postings_of(event)]
+
+
+def _posted(posting: Posting) -> dict[str, str]:
+    side = Side.DEBIT if posting.debit_minor else Side.CREDIT
+    return _posting(posting.account.key, side, posting.debit_minor or posting.credit_minor)
+
+
+def _posting(account: AccountKey, side: Side, amount_minor: int) -> dict[str, str]:
+    return {"account": str(account), side.lower(): format_amount(amount_minor, account.currency)}

@@ -1,17 +1,22 @@
-"""What the module reacts to: once, and without taking others along."""
+"""What the module reacts to: once, in order, and without taking others along."""
+
+from typing import get_args
 
 import pytest
 
+from ledger.domain.posting_rules import MovementOfMoney
 from ledger.models import Account, JournalEntry, Posting
 from ledger.queries import find_imbalances
-from ledger.tests.conftest import authorised
+from ledger.tests.conftest import Story
 from shared.event_bus import drain
 from shared.models import Event
 from shared.testing.events import failed, publish_again, publish_committed, told
+from shared.testing.races import race
 
 pytestmark = pytest.mark.django_db
 
-LISTENER, AUTHORISED = "ledger.post_authorisation", "Payment.Transaction.Authorised"
+LISTENER = "ledger.post_movements"
+LIFE = ["AUTH", "CAPTURE", "CAPTURE", "RELEASE", "REFUND"]
 
 
 def rows() -> list[object]:
@@ -20,27 +25,57 @@ def rows() -> list[object]:
     return [*tables, Event.objects.count()]
 
 
-class TestOnPaymentAuthorised:
-    def test_posts_the_hold(self) -> None:
-        publish_committed(authorised())
+class TestOnMoneyMoved:
+    def test_books_a_life_in_its_order(self) -> None:
+        # All published before anything is booked: a capture must not come before its hold.
+        stories = [Story() for _ in range(5)]
+        for step in zip(*(story.whole_life() for story in stories), strict=True):
+            publish_committed(*step)
         drain()
-        assert JournalEntry.objects.get().entry_type == "AUTH"
+        for story in stories:
+            assert [entry.entry_type for entry in story.entries()] == LIFE
+        assert find_imbalances() == []
 
-    def test_takes_every_event_once(self) -> None:
-        publish_committed(*(authorised() for _ in range(3)))
+    def test_books_every_kind_of_event(self) -> None:
+        voided, expired = Story(amount_minor=100), Story(amount_minor=100)
+        events = [
+            *Story().whole_life(),
+            voided.authorised(),
+            voided.voided(100),
+            expired.authorised(),
+            expired.expired(100),
+        ]
+        publish_committed(*events)
+        drain()
+        assert {type(event) for event in events} == set(get_args(MovementOfMoney))
+        assert JournalEntry.objects.count() == len(events) + 1
+        assert failed(LISTENER) == []
+
+    def test_takes_every_event_once_though_two_bring_all_of_them_again(self) -> None:
+        publish_committed(*(event for _ in range(3) for event in Story().whole_life()))
         drain()
         before = rows()
-        assert publish_again(LISTENER, AUTHORISED) == 3
+        for event in get_args(MovementOfMoney):
+            publish_again(LISTENER, event.event_type)
+        race([drain] * 2)
         drain()
         assert rows() == before
-        assert len(told("Ledger.Entry.Posted")) == 3
+        assert len(told("Ledger.Entry.Posted")) == 3 * len(LIFE)
 
     def test_takes_the_rest_of_a_batch_without_the_poison(self) -> None:
-        good = [authorised() for _ in range(3)]
-        poison = authorised(amount_minor=0)
-        publish_committed(good[0], poison, *good[1:])
+        good, nothing, too_much = [Story() for _ in range(3)], Story(amount_minor=0), Story()
+        publish_committed(*(story.authorised() for story in (*good, too_much)))
         drain()
-        posted = set(JournalEntry.objects.values_list("event_id", flat=True))
-        assert {str(event_id) for event_id in posted} == {event.event_id for event in good}
-        assert failed(LISTENER) == [poison.subject_id]
+        publish_committed(
+            good[0].captured(60),
+            nothing.authorised(),
+            good[1].voided(25_000),
+            too_much.captured(25_001),
+            good[2].expired(25_000),
+        )
+        drain()
+        ends = [story.entries()[-1].entry_type for story in good]
+        assert ends == ["CAPTURE", "VOID", "EXPIRY"]
+        poison = {story.correlation_id for story in (nothing, too_much)}
+        assert set(failed(LISTENER)) == poison
         assert find_imbalances() == []

@@ -1,21 +1,37 @@
 """Reads of the books: journals, balances, and what cannot be."""
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 from django.db import connections
 
+from ledger.domain.posting_rules import PLATFORM, AccountKey, AccountKind, EntryType, Side
 from ledger.models import Account, JournalEntry
 from ledger.queries import (
     Balance,
+    ChartLine,
     JournalNotFound,
     find_imbalances,
     list_balances,
+    list_chart,
     list_entries,
     list_journal,
+    postings_of,
     trial_balance,
 )
-from ledger.tests.conftest import ACME, PROCESSOR, account, authorised, post, tamper
+from ledger.tests.conftest import (
+    ACME,
+    NOW,
+    PROCESSOR,
+    Story,
+    account,
+    authorised,
+    draft,
+    post,
+    tamper,
+)
+from ledger.use_cases.post_entries import post_entries
 from shared.identifiers import new_id
 
 pytestmark = pytest.mark.django_db
@@ -49,15 +65,79 @@ class TestListJournal:
 
 
 class TestListBalances:
-    def test_shows_open_holds_per_currency(self) -> None:
+    def test_shows_holds_and_what_may_be_paid_out_per_currency(self) -> None:
+        taken = Story(amount_minor=100)
         post(
-            authorised(),
-            authorised(amount_minor=1),
             authorised(amount_minor=5_000, currency="JPY"),
+            authorised(),
             authorised(merchant_id=str(new_id())),
+            *(taken.authorised(), taken.captured(60, released=40), taken.refunded(20)),
         )
-        assert list_balances(MERCHANT_ID) == [Balance("JPY", 5_000), Balance("USD", 25_001)]
+        assert list_balances(MERCHANT_ID) == [Balance("JPY", 5_000), Balance("USD", 25_000, 40)]
         assert list_balances(new_id()) == []
+
+    def test_counts_payouts_as_settled(self) -> None:
+        # Nothing posts them yet, so this one is posted by hand.
+        story = Story(amount_minor=100)
+        post(story.authorised(), story.captured(100), authorised(currency="JPY"), now=NOW)
+        later = NOW + timedelta(hours=1)
+        pay_out(70, now=later)
+        balances = [Balance("JPY", 25_000), Balance("USD", 0, 30, 70)]
+        assert list_balances(MERCHANT_ID) == balances
+        assert list_balances(MERCHANT_ID, as_of=later) == balances
+        assert list_balances(MERCHANT_ID, as_of=NOW)[1] == Balance("USD", 0, 100, 0)
+
+    def test_as_of_an_instant_counts_what_was_created_by_then(self) -> None:
+        story, hour = Story(amount_minor=100), timedelta(hours=1)
+        post(story.authorised(), now=NOW)
+        post(story.captured(60, released=40), now=NOW + hour)
+        microsecond = timedelta(microseconds=1)
+        for as_of, balances in (
+            (NOW - microsecond, []),
+            (NOW, [Balance("USD", 100)]),
+            (NOW + hour - microsecond, [Balance("USD", 100)]),
+            (NOW + hour, [Balance("USD", 0, 60)]),
+        ):
+            assert list_balances(MERCHANT_ID, as_of=as_of) == balances
+        assert list_balances(MERCHANT_ID, as_of=NOW + 9 * hour) == list_balances(MERCHANT_ID)
+
+
+def pay_out(minor: int, *, now: datetime) -> None:
+    payable = AccountKey(AccountKind.MERCHANT_PAYABLE, ACME, "USD")
+    bank = AccountKey(AccountKind.BANK, PLATFORM, "USD")
+    facts = {"entry_type": EntryType.PAYOUT, "merchant_id": MERCHANT_ID}
+    post_entries(drafts=[draft(payable, bank, minor, **facts)], now=now)
+
+
+class TestPostingsOf:
+    def test_are_those_that_are_made_when_it_is_published(self) -> None:
+        story = Story(amount_minor=100)
+        post(story.authorised())
+        event = story.captured(60, released=40)
+        foreseen = [(line.account, line.side, line.amount_minor) for line in postings_of(event)]
+        assert len(story.entries()) == 1
+        post(event)
+        made = [
+            (
+                posting.account.key,
+                Side.DEBIT if posting.debit_minor else Side.CREDIT,
+                posting.debit_minor or posting.credit_minor,
+            )
+            for entry in story.entries()[1:]
+            for posting in entry.postings.order_by("pk")
+        ]
+        assert foreseen == made
+
+
+class TestListChart:
+    def test_sums_up_accounts_by_kind_and_currency(self) -> None:
+        post(authorised(), authorised(merchant_id=str(new_id())), authorised(currency="JPY"))
+        assert list_chart() == [
+            ChartLine(AccountKind.MERCHANT_PENDING, "JPY", 1, -25_000),
+            ChartLine(AccountKind.MERCHANT_PENDING, "USD", 2, -50_000),
+            ChartLine(AccountKind.PROCESSOR_PENDING, "JPY", 1, 25_000),
+            ChartLine(AccountKind.PROCESSOR_PENDING, "USD", 1, 50_000),
+        ]
 
 
 class TestFindImbalances:
@@ -108,3 +188,25 @@ class TestFindImbalances:
             )
         found = {(finding.what, finding.where) for finding in find_imbalances()}
         assert {("trial balance", "EUR"), ("trial balance", "USD")} <= found
+
+    def test_finds_a_hold_of_which_more_was_taken_than_it_held(self) -> None:
+        entry = JournalEntry.objects.get(currency="USD")
+        story = Story(correlation_id=str(entry.correlation_id))
+        post(story.captured(60, released=24_940))
+        assert find_imbalances() == []
+        tamper(
+            "UPDATE ledger.journal_entry SET amount_minor = 61 WHERE amount_minor = 60",
+            "journal_entry",
+        )
+        assert self.holds() == ["holds 25000 USD, captured 61, released 24940 in 1"]
+
+    def test_finds_a_hold_that_was_released_and_not_whole(self) -> None:
+        entry = JournalEntry.objects.get(currency="USD")
+        story = Story(correlation_id=str(entry.correlation_id))
+        post(story.captured(60))
+        assert find_imbalances() == []
+        post(story.voided(24_939))
+        assert self.holds() == ["holds 25000 USD, captured 60, released 24939 in 1"]
+
+    def holds(self) -> list[str]:
+        return [finding.detail for finding in find_imbalances() if finding.what == "hold"]

@@ -18,12 +18,14 @@ from ledger.tests.conftest import (
     MERCHANT,
     NOW,
     PROCESSOR,
+    Story,
     account,
     add_postings,
     balances,
     draft,
     write_entry,
 )
+from ledger.use_cases.post_movements import post_movements
 from shared import db
 from shared.identifiers import new_id
 from shared.money import MAX_AMOUNT_MINOR
@@ -125,6 +127,8 @@ class TestConstraints:
         breaks: dict[str, list[Callable[[], object]]] = {
             "journal_entry_once_per_event": [lambda: write(event_id=known.event_id)],
             "journal_entry_type_is_known": [lambda: write(entry_type="GIFT")],
+            # More of it in test_holds.py.
+            "journal_entry_one_release_per_hold": [self.releases_twice],
             "journal_entry_amount_within_limits": [
                 lambda: write(amount_minor=0),
                 lambda: write(amount_minor=MAX_AMOUNT_MINOR + 1, total_minor=MAX_AMOUNT_MINOR + 1),
@@ -138,6 +142,10 @@ class TestConstraints:
             for way in ways:
                 assert violated(way) == name
         assert set(breaks) == constraint_names(JournalEntry)
+
+    def releases_twice(self) -> None:
+        story = Story(amount_minor=2)
+        post_movements(events=[story.authorised(), story.voided(1), story.expired(1)], now=NOW)
 
     def test_of_postings_refuse_both_sides_and_none(self) -> None:
         (entry,), booked = post((PROCESSOR, MERCHANT)), account(PROCESSOR)

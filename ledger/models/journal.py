@@ -1,118 +1,26 @@
 """
-The books: accounts, journal entries and postings.
+The journal: entries and their postings.
 
 The database guards them (see the migrations): a deferred trigger on entries and one on postings
-check number, total and balance of every entry at commit; entries and postings refuse UPDATE,
-DELETE and TRUNCATE.
+check number, total and balance of every entry at commit; a trigger on entries refuses to take more
+from a hold than it holds; entries and postings refuse UPDATE, DELETE and TRUNCATE.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import F, Q
 
-from ledger.domain.posting_rules import AccountKey, AccountKind, EntryType, Line, Side
+from ledger.domain.posting_rules import RELEASES, Draft, EntryType, Line, Side
+from ledger.models.account import Account
 from shared.identifiers import new_id
 from shared.money import MAX_AMOUNT_MINOR, Money
 from shared.postgres.batches import insert_all
 from shared.postgres.naming import schema_table
-
-
-class AccountQuerySet(models.QuerySet["Account"]):
-    """Opening, locking and moving accounts."""
-
-    def opened(self, keys: Iterable[AccountKey], now: datetime) -> dict[AccountKey, "Account"]:
-        """The accounts of these keys, opened if need be, locked in ascending order of their ids."""
-        wanted = set(keys)
-        found = self._locked(wanted)
-        if missing := wanted - found.keys():
-            insert_all([Account.of(key, now=now) for key in sorted(missing)], ignore_conflicts=True)
-            found = self._locked(wanted)
-        return found
-
-    def _locked(self, keys: set[AccountKey]) -> dict[AccountKey, "Account"]:
-        chosen = Q()
-        for key in keys:
-            chosen |= Q(kind=key.kind, owner=key.owner, currency=key.currency)
-        rows = self.filter(chosen).select_for_update().order_by("pk") if keys else []
-        return {account.key: account for account in rows}
-
-    def move(self, changes_minor: dict[UUID, int]) -> None:
-        """Add to balances, one row each, whatever the number of postings behind a change."""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE ledger.account SET balance_minor = account.balance_minor + change.minor"
-                " FROM unnest(%s::uuid[], %s::bigint[]) AS change (id, minor)"
-                " WHERE account.id = change.id",
-                [list(changes_minor), list(changes_minor.values())],
-            )
-
-
-class Account(models.Model):
-    """
-    Where amounts of one currency are counted; `balance_minor` is debits minus credits.
-
-    Opened by its first posting. The balance is a snapshot, locked and moved with every batch of
-    postings; `verify_ledger` compares it with their sum.
-    """
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    kind = models.TextField(choices=[(kind, kind.name) for kind in AccountKind])
-    owner = models.TextField(help_text="A merchant's id, a processor's name, or platform.")
-    currency = models.CharField(max_length=3)
-    balance_minor = models.BigIntegerField(default=0)
-    created_at = models.DateTimeField()
-
-    objects: ClassVar[AccountQuerySet] = AccountQuerySet.as_manager()  # type: ignore[assignment]
-
-    class Meta:
-        db_table = schema_table("ledger", "account")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["kind", "owner", "currency"], name="account_once_per_key"
-            ),
-            models.CheckConstraint(
-                condition=Q(kind__in=[kind.value for kind in AccountKind]),
-                name="account_kind_is_known",
-            ),
-        ]
-        indexes = [models.Index(fields=["owner"], name="account_by_owner")]
-
-    def __str__(self) -> str:
-        """Its key."""
-        return str(self.key)
-
-    # Factories
-
-    @classmethod
-    def of(cls, key: AccountKey, *, now: datetime) -> "Account":
-        """A new account; not saved."""
-        return cls(kind=key.kind, owner=key.owner, currency=key.currency, created_at=now)
-
-    # Properties
-
-    @property
-    def key(self) -> AccountKey:
-        """What it means."""
-        return AccountKey(AccountKind(self.kind), self.owner, self.currency)
-
-
-@dataclass(frozen=True)
-class Draft:
-    """An entry to be posted: why, for which event, and its lines, all in one currency."""
-
-    event_id: UUID
-    entry_type: EntryType
-    correlation_id: UUID
-    merchant_id: UUID | None
-    amount_minor: int
-    currency: str
-    lines: tuple[Line, ...]
 
 
 class JournalEntryQuerySet(models.QuerySet["JournalEntry"]):
@@ -123,7 +31,14 @@ class JournalEntryQuerySet(models.QuerySet["JournalEntry"]):
         Post entries with their postings and move the balances; returns the new entries.
 
         An entry posted before for the same event and type is left alone. Accounts are locked in
-        ascending order first, so two batches never wait for each other in a circle.
+        ascending order first, so two batches never wait for each other in a circle. All entries of
+        a hold move the same accounts, so what may be taken from it cannot change meanwhile.
+
+        Raises:
+            IntegrityError: an entry does not balance, takes more than its story holds
+                (`journal_entry_within_its_hold`), or releases a hold for the second time
+                (`journal_entry_one_release_per_hold`).
+
         """
         accounts = Account.objects.opened((line.account for d in drafts for line in d.lines), now)
         # Only behind the locks: whoever posts the same events now has waited for the same accounts.
@@ -180,6 +95,11 @@ class JournalEntry(models.Model):
             models.UniqueConstraint(
                 fields=["event_id", "entry_type"], name="journal_entry_once_per_event"
             ),
+            models.UniqueConstraint(
+                fields=["correlation_id"],
+                condition=Q(entry_type__in=[kind.value for kind in RELEASES]),
+                name="journal_entry_one_release_per_hold",
+            ),
             models.CheckConstraint(
                 condition=Q(entry_type__in=[kind.value for kind in EntryType]),
                 name="journal_entry_type_is_known",
@@ -193,7 +113,14 @@ class JournalEntry(models.Model):
                 name="journal_entry_has_two_sides",
             ),
         ]
-        indexes = [models.Index(fields=["correlation_id"], name="journal_entry_by_story")]
+        indexes = [
+            models.Index(fields=["correlation_id"], name="journal_entry_by_story"),
+            models.Index(
+                fields=["merchant_id"],
+                condition=Q(entry_type=EntryType.PAYOUT.value),
+                name="journal_entry_payouts",
+            ),
+        ]
 
     def __str__(self) -> str:
         """Type and amount."""
