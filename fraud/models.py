@@ -48,7 +48,9 @@ class Assessment(models.Model):
     payment_id = models.UUIDField()
     correlation_id = models.UUIDField()
     merchant_id = models.UUIDField()
-    instrument = models.TextField(help_text="The token that paid, for velocity rules.")
+    instrument = models.TextField(
+        help_text="What paid: its fingerprint, or its token where none is known."
+    )
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     score = models.SmallIntegerField(help_text="0–100, 100 = safest.")

@@ -232,7 +232,7 @@ BURNT = b""
 """The fingerprint that no request has."""
 _BURN = """
 INSERT INTO shared.idempotency_record (merchant_id, key, fingerprint, expires_at)
-VALUES (%s, %s, '', 'infinity') ON CONFLICT (merchant_id, key) DO NOTHING
+VALUES (%s, %s, '', '9999-12-31T00:00:00Z') ON CONFLICT (merchant_id, key) DO NOTHING
 """
 
 

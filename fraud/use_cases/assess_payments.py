@@ -10,7 +10,13 @@ from fraud.domain.engine import Thresholds, assess
 from fraud.domain.rules import Facts
 from fraud.domain.rules import Rule as ConfiguredRule
 from fraud.models import Assessment
-from fraud.queries import blocked_among, limits_by_currency, list_enabled_rules, recent_payments
+from fraud.queries import (
+    blocked_among,
+    limits_by_currency,
+    list_enabled_rules,
+    lock_instruments,
+    recent_payments,
+)
 from shared import clock, db
 from shared.event_bus import publish
 from shared.events.fraud import FraudAssessmentCompleted
@@ -23,10 +29,13 @@ def assess_payments(*, payments: Sequence[PaymentTransactionInitiated], now: dat
     """
     Run the enabled rules over payments and publish Fraud.Assessment.Completed for each.
 
-    A payment is assessed once; one that was assessed before is left alone.
+    A payment is assessed once; one that was assessed before is left alone. While a velocity rule
+    is on, payments with one instrument are assessed one after the other, wherever that happens:
+    who waits here sees what was counted before.
     """
     with db.transaction():
         rules = list_enabled_rules()
+        lock_instruments(_known_instruments(payments), rules)
         facts = _facts_of(payments, rules, now)
         assessments = Assessment.objects.record(
             [_assessment(payment, facts[payment.payment_id], rules, now) for payment in payments]
@@ -40,7 +49,7 @@ def _facts_of(
     traits = {payment.payment_id: _traits(payment) for payment in payments}
     limits = limits_by_currency()
     blocked = blocked_among([pair for values in traits.values() for pair in values.items()])
-    recent = recent_payments([_instrument(payment) for payment in payments], rules, now)
+    recent = recent_payments(_known_instruments(payments), rules, now)
     in_batch: Counter[tuple[str, str]] = Counter()
     facts = {}
     for payment in payments:
@@ -53,7 +62,7 @@ def _facts_of(
             blocked=frozenset(pair for pair in values.items() if pair in blocked),
             limits_minor=limits,
         )
-        in_batch[instrument] += 1
+        in_batch[instrument] += bool(instrument[1])
     return facts
 
 
@@ -75,7 +84,16 @@ def _traits(payment: PaymentTransactionInitiated) -> dict[str, str]:
 
 
 def _instrument(payment: PaymentTransactionInitiated) -> tuple[str, str]:
-    return payment.merchant_id or "", payment.payment_method_token or ""
+    # Another token for the same card is the same instrument.
+    known_by = payment.instrument_fingerprint or payment.payment_method_token or ""
+    return payment.merchant_id or "", known_by
+
+
+def _known_instruments(
+    payments: Sequence[PaymentTransactionInitiated],
+) -> list[tuple[str, str]]:
+    # A payer who is yet to be sent to a bank has none that we could count.
+    return [pair for pair in map(_instrument, payments) if pair[1]]
 
 
 def _assessment(
@@ -90,7 +108,7 @@ def _assessment(
         payment_id=UUID(payment.payment_id),
         correlation_id=UUID(payment.correlation_id),
         merchant_id=UUID(payment.merchant_id),
-        instrument=payment.payment_method_token or "",
+        instrument=_instrument(payment)[1],
         amount_minor=payment.amount_minor,
         currency=payment.currency,
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -48,6 +48,12 @@ class WholeNumber(serializers.IntegerField):
         return data
 
 
+# As constants: an enumeration would share its generated name with that of the payment methods.
+@extend_schema_field({"type": "string", "oneOf": [{"const": kind} for kind in _TYPES]})
+class TypeOfToken(Choice):
+    """What a token stands for."""
+
+
 class CardRequest(StrictSerializer):
     """A card; `cvc` is checked and forgotten."""
 
@@ -69,7 +75,7 @@ class TokenRequest(StrictSerializer):
     """Body of `POST /tokens`: `card` for a CARD, `wallet` for a WALLET."""
 
     idempotencyKey = IdempotencyKey(required=False)
-    type = Choice(choices=_TYPES)
+    type = TypeOfToken(choices=_TYPES)
     card = CardRequest(required=False)
     wallet = WalletRequest(required=False)
 
@@ -92,7 +98,7 @@ class TokenResource(serializers.Serializer[Any]):
     """A token and what may be known of what it stands for."""
 
     token = serializers.CharField()
-    type = serializers.ChoiceField(choices=_TYPES)
+    type = TypeOfToken(choices=_TYPES)
     brand = serializers.ChoiceField(choices=[brand.value for brand in Brand], required=False)
     last4 = serializers.CharField(required=False)
     expMonth = serializers.IntegerField(required=False)

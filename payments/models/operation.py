@@ -263,6 +263,10 @@ class Operation(Outstanding):
             "currency": payment.currency,
             "processor": payment.processor,
             "authorisation_reference": payment.processor_reference,
+            # What the database would fill in, for those that never meet it: dry runs.
+            "attempts": 0,
+            "ended": 0,
+            "last_error": "",
         }
         return cls(payment=payment, kind=kind, amount_minor=amount_minor, **(facts | columns))
 
@@ -287,8 +291,9 @@ class Operation(Outstanding):
         self.verdict, self.reason, self.due_at = verdict, reason, None
 
     def wait_for_its_turn(self, *, now: datetime) -> None:
-        """It was not sent, because another has to end first."""
-        self.due_at = now + timedelta(seconds=conf.TURN_SECONDS)
+        """It was not sent, because another has to end first; patience grows to a minute."""
+        seconds = conf.TURN_SECONDS * 2 ** min(self.attempts // 4, 7)
+        self.due_at = now + timedelta(seconds=min(seconds, 60))
 
     # Properties
 

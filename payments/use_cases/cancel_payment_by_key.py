@@ -62,6 +62,8 @@ def _cancel(payment: Payment, idempotency_key: str, now: datetime) -> None:
 def _void(payment: Payment, idempotency_key: str, now: datetime) -> None:
     if payment.captured_minor:
         raise PaymentNotVoidable
+    if payment.is_closing and not payment.capturing_minor:
+        return  # it is being released already
     operation = Operation.to_release(
         payment, purpose=Purpose.MERCHANT, idempotency_key=idempotency_key, now=now
     )

@@ -119,7 +119,8 @@ def _authorise(payment: Payment, operation: Operation, now: datetime) -> Consequ
 def _next_calls(payment: Payment, now: datetime) -> list[Operation]:
     if payment.cancel_requested_at:
         return [Operation.to_release(payment, purpose=Purpose.CANCEL, now=now)]
-    if payment.captures_at_once:
+    # Who decided late may have decided after the end of the hold: then there is nothing to take.
+    if payment.captures_at_once and payment.can_be_captured(now):
         return [Operation.to_capture(payment, None, purpose=Purpose.AT_ONCE, now=now)]
     return []
 
@@ -238,6 +239,8 @@ def _book_late(payment: Payment, operation: Operation, now: datetime) -> Consequ
 
 def _reserve_again(payment: Payment, operation: Operation, now: datetime) -> None:
     if operation.kind == OperationKind.CAPTURE:
+        # With others in flight, the rest cannot be released yet.
+        operation.is_final = operation.is_final and not payment.capturing_minor
         payment.reserve_capture(operation.amount_minor, is_final=operation.is_final, now=now)
     elif operation.kind == OperationKind.REFUND:
         payment.reserve_refund(operation.amount_minor, now=now)

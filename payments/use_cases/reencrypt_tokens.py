@@ -9,12 +9,14 @@ from shared import db
 
 @dataclass(frozen=True)
 class Reencrypted:
-    """What one step did: how many rows were rewritten, which do not open, where the next begins."""
+    """What one step did: how many rows were rewritten, and which do not open."""
 
     rewritten: int
     lost: tuple[str, ...]
     last: str
-    """Empty when there was nothing left after the given token."""
+    """Where the next step begins; empty when there was nothing to do after the given token."""
+    left: int
+    """How many rows are still under other keys; counted with an empty `last` only."""
 
 
 def reencrypt_tokens(*, after: str = "", limit: int) -> Reencrypted:
@@ -32,5 +34,8 @@ def reencrypt_tokens(*, after: str = "", limit: int) -> Reencrypted:
         rewritten = [token for token in page if token not in lost]
         Token.objects.write_seals(rewritten)
     return Reencrypted(
-        len(rewritten), tuple(token.pk for token in lost), page[-1].pk if page else ""
+        rewritten=len(rewritten),
+        lost=tuple(token.pk for token in lost),
+        last=page[-1].pk if page else "",
+        left=0 if page else stale.count(),
     )
