@@ -5,7 +5,7 @@ Assessments change by a review only. Rules, limits and blocked values are config
 edited here, and every change goes through a use case that tells the audit trail.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -20,8 +20,8 @@ from fraud.models import AWAITS_REVIEW, AmountLimit, Assessment, BlockedValue, R
 from fraud.use_cases.change_setting import change_setting
 from fraud.use_cases.decide_review import decide_review
 from fraud.use_cases.remove_setting import remove_setting
-from shared import clock
-from shared.admin import NoCardNumber, Operator, OperatorAdmin, ReadOnlyAdmin, asks_reason
+from shared.admin import NoCardNumber, Operator, ReadOnlyAdmin, asks_reason
+from shared.admin.configuration import SettingAdmin, SettingForm
 
 MAX_JSON_LENGTH = 500
 MAX_VALUE_LENGTH = 200
@@ -95,43 +95,14 @@ class AssessmentAdmin(ReadOnlyAdmin):
         decide_review(assessment_id=assessment.pk, decision=Decision.DECLINE, **vars(operator))
 
 
-class SettingForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A setting and why it is changed."""
+class FraudSettingAdmin(SettingAdmin):
+    """What the rules are configured with: added, changed and removed through use cases."""
 
-    why = forms.CharField(
-        label="Reason for this change",
-        max_length=500,
-        validators=[NoCardNumber()],
-        widget=forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}),
-        help_text="Kept in the audit trail with your name.",
-        error_messages={"required": "Say why: the audit trail keeps it."},
-    )
-
-
-class SettingAdmin(OperatorAdmin):
-    """Configuration: added, changed and removed through use cases, each time with a reason."""
-
-    form = SettingForm
-    settled: ClassVar[tuple[str, ...]] = ()
-    """What a setting is known by: chosen once, and not changed afterwards."""
     actions = ("remove",)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody: Django's own way of deleting asks for no reason. See `remove`."""
-        return False
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """What is settled."""
-        return self.settled if obj else ()
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Store it through its use case, in the transaction of Django's own log."""
-        change_setting(
-            setting=obj,
-            actor=request.user.get_username(),
-            reason=form.cleaned_data["why"],
-            now=clock.now(),
-        )
+    def store(self, setting: Setting, operator: Operator) -> None:
+        """See `change_setting`."""
+        change_setting(setting=setting, **vars(operator))
 
     @asks_reason("Remove", consequence="Payments from now on are assessed without it.")
     def remove(self, setting: Setting, operator: Operator) -> None:
@@ -176,7 +147,7 @@ class RuleForm(SettingForm):
 
 
 @admin.register(Rule)
-class RuleAdmin(SettingAdmin):
+class RuleAdmin(FraudSettingAdmin):
     """The rules: how much they weigh, with which parameters, and whether they are on."""
 
     form = RuleForm
@@ -188,7 +159,7 @@ class RuleAdmin(SettingAdmin):
 
 
 @admin.register(AmountLimit)
-class AmountLimitAdmin(SettingAdmin):
+class AmountLimitAdmin(FraudSettingAdmin):
     """Limits per currency, which replace the amount rule's own."""
 
     settled = ("currency",)
@@ -217,7 +188,7 @@ class BlockedValueForm(SettingForm):
 
 
 @admin.register(BlockedValue)
-class BlockedValueAdmin(SettingAdmin):
+class BlockedValueAdmin(FraudSettingAdmin):
     """The blocklist."""
 
     form = BlockedValueForm

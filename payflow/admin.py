@@ -17,11 +17,20 @@ from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.timesince import timesince, timeuntil
 
 from fraud.queries import count_awaiting_reviews
 from ledger.queries import trial_balance
 from notifications.queries import messages_backlog
-from payments.queries import count_by_status, operations_backlog
+from payments.queries import (
+    Waiting,
+    circuits_not_closed,
+    count_by_status,
+    holds_ending,
+    operations_backlog,
+    operations_in_doubt,
+    resolutions_waiting,
+)
 from shared import clock
 from shared.event_bus.standing import Backlog, backlog_by_listener, last_runs
 from shared.money import format_amount
@@ -32,6 +41,9 @@ Read = TypeVar("Read")
 
 PATIENCE_MS = 3000
 """A figure that takes longer is left out: this page must open when nothing else does."""
+DOUBT_PATIENCE = timedelta(minutes=10)
+"""A processor that has not told by then is asked once an hour only: people should look."""
+HOLDS_END_SOON = timedelta(days=1)
 
 
 class PayflowAdminSite(AdminSite):
@@ -79,6 +91,7 @@ class Line:
     name: str
     figures: tuple[Figure, ...]
     since: datetime | None = None
+    when: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,7 @@ class Standing:
     now: datetime
     payments: Lines
     reviews: Figure | None
+    doubts: Lines
     publications: Lines
     outside_work: Lines
     books: Sequence[Sum] | None
@@ -113,6 +127,7 @@ class Standing:
             now=now,
             payments=_in_time(lambda: _payments(now)),
             reviews=_in_time(_reviews),
+            doubts=_in_time(lambda: _doubts(now)),
             publications=_in_time(lambda: _publications(now)),
             outside_work=_in_time(lambda: _outside_work(now)),
             books=_in_time(_books),
@@ -126,10 +141,29 @@ class Standing:
         concerns = {
             "The ledger does not balance.": any(not s.is_balanced for s in self.books or ()),
             "Work is parked or overdue.": any(f.is_trouble for line in work for f in line.figures),
+            **{text: _is_in_trouble(self.doubts, name) for name, text in _ALERTS.items()},
             "A scheduled job is late.": any(job.is_late for job in self.jobs or ()),
             "Some figures could not be read in time.": None in vars(self).values(),
         }
         return [text for text, is_so in concerns.items() if is_so]
+
+    @property
+    def requests(self) -> list[str]:
+        """What waits for a person although nothing is wrong, as parts of a sentence."""
+        asked = {line.name: line.figures[0].count for line in self.doubts or ()}
+        waiting = {
+            "payments wait for a review": self.reviews and self.reviews.count,
+            "resolutions wait for a second person": asked.get(_RESOLUTIONS),
+        }
+        return [text for text, count in waiting.items() if count]
+
+
+_DOUBTS, _RESOLUTIONS = "Operations in doubt", "Resolutions to confirm"
+_CIRCUITS, _HOLDS = "Circuits not closed", "Holds ending in 24 hours"
+_ALERTS = {
+    _DOUBTS: "A processor has not told for more than ten minutes what became of an operation.",
+    _CIRCUITS: "A processor does not answer: its circuit is open.",
+}
 
 
 def _payments(now: datetime) -> list[Line]:
@@ -152,6 +186,35 @@ def _payments(now: datetime) -> list[Line]:
 
 def _reviews() -> Figure:
     return Figure(count_awaiting_reviews(), _rows("fraud_assessment", review="awaited"))
+
+
+def _doubts(now: datetime) -> list[Line]:
+    def line(name: str, rows: Waiting, address: str, *, is_trouble: bool = False) -> Line:
+        return Line(name, (Figure(rows.count, address, is_trouble),), when=_when(rows, now))
+
+    doubts, circuits = operations_in_doubt(), circuits_not_closed()
+    is_old = doubts.first_at is not None and doubts.first_at < now - DOUBT_PATIENCE
+    in_doubt = _rows("payments_operation", doubt="in_doubt")
+    not_closed = _rows("payments_circuitbreaker", state="not_closed")
+    holds = holds_ending(before=now + HOLDS_END_SOON)
+    return [
+        line(_DOUBTS, doubts, in_doubt, is_trouble=is_old),
+        line(_RESOLUTIONS, resolutions_waiting(), _rows("payments_resolution", state="OPEN")),
+        line(_CIRCUITS, circuits, not_closed, is_trouble=circuits.count > 0),
+        line(_HOLDS, holds, _rows("payments_payment", hold="ends_soon")),
+    ]
+
+
+def _when(rows: Waiting, now: datetime) -> str:
+    if rows.first_at is None:
+        return ""
+    if rows.first_at > now:
+        return f"in {timeuntil(rows.first_at, now, depth=1)}"
+    return f"{timesince(rows.first_at, now, depth=1)} ago"
+
+
+def _is_in_trouble(lines: Lines, name: str) -> bool:
+    return any(line.name == name and line.figures[0].is_trouble for line in lines or ())
 
 
 def _publications(now: datetime) -> list[Line]:

@@ -2,13 +2,22 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Min, Q, QuerySet, Sum
 
-from payments.domain.lifecycle import PaymentStatus
+from payments.domain.lifecycle import HOLDING, PaymentStatus
 from payments.domain.processor import OperationKind
-from payments.models import Operation, Payment, Purpose, StatusChange
+from payments.models import (
+    BreakerState,
+    CircuitBreaker,
+    Operation,
+    Payment,
+    Purpose,
+    Resolution,
+    StatusChange,
+)
 from payments.models.operation import IN_DOUBT, OperationQuerySet
 from payments.models.payment import PaymentQuerySet
 from shared.errors import NotFound
@@ -115,3 +124,36 @@ def count_by_status(*, since: datetime) -> list[StatusCount]:
 def operations_backlog(now: datetime) -> Backlog:
     """The calls to processors that are outstanding."""
     return backlog_of(Operation, now)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many rows of a kind wait, and when the first of them began to, or will end."""
+
+    count: int
+    first_at: datetime | None
+
+
+def operations_in_doubt() -> Waiting:
+    """The operations whose outcome is unknown, and when the oldest was planned."""
+    return _waiting(Operation.objects.filter(IN_DOUBT), "created_at")
+
+
+def resolutions_waiting() -> Waiting:
+    """The resolutions that a second person has to look at."""
+    return _waiting(Resolution.objects.filter(state="OPEN"), "proposed_at")
+
+
+def circuits_not_closed() -> Waiting:
+    """The processors that are not called, or tried with one call, and since when."""
+    return _waiting(CircuitBreaker.objects.exclude(state=BreakerState.CLOSED), "opened_at")
+
+
+def holds_ending(*, before: datetime) -> Waiting:
+    """The holds that end before an instant, and when the first does."""
+    holding = Payment.objects.filter(status__in=HOLDING)
+    return _waiting(holding.filter(capture_before__lt=before), "capture_before")
+
+
+def _waiting(rows: QuerySet[Any], since: str) -> Waiting:
+    return Waiting(**rows.aggregate(count=Count("pk"), first_at=Min(since)))

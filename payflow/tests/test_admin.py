@@ -11,12 +11,18 @@ from django.db import OperationalError
 
 from audit.models import Record
 from fraud.models import AmountLimit, BlockedValue, Rule
+from ledger.domain.posting_rules import PLATFORM, AccountKey, AccountKind, Correction
 from ledger.models import Account
+from ledger.use_cases.propose_adjustment import propose_adjustment
 from notifications.models import Message
 from payflow.admin import Standing
-from payments.models import Operation
+from payments import conf
+from payments.models import CircuitBreaker, Operation, Payment, Verdict
+from payments.use_cases.propose_resolution import propose_resolution
+from payments.use_cases.store_token import store_token
 from shared import clock
 from shared.event_bus import drain
+from shared.identifiers import new_id
 from shared.models import Publication, ScheduledRun
 from shared.testing.api import payment_body, registered_merchant
 from shared.testing.operators import OperatorClient, address, text, withstands_hostile_terms
@@ -24,6 +30,12 @@ from shared.testing.operators import OperatorClient, address, text, withstands_h
 pytestmark = pytest.mark.django_db
 
 FRONT_PAGE = "/admin/"
+DOUBTS = (
+    "Operations in doubt",
+    "Resolutions to confirm",
+    "Circuits not closed",
+    "Holds ending in 24 hours",
+)
 
 
 @pytest.fixture
@@ -42,6 +54,47 @@ def one_of_everything() -> None:
     AmountLimit(currency="USD", limit_minor=10**9).store()
     BlockedValue(trait="token", value="tok_stolen").store()
     Group.objects.create(name="operators")
+    CircuitBreaker.objects.note_silence("sandbox", conf.BREAKER_FAILURES, now=clock.now())
+    wallet = {"provider": "PAYPAL", "walletId": "w-1"}
+    store_token(merchant_id=new_id(), wallet=wallet, now=clock.now())
+    propose_in_doubt()
+    propose_adjustment(
+        correction=Correction(
+            AccountKey(AccountKind.MERCHANT_PAYABLE, merchant.merchant_id, "USD"),
+            AccountKey(AccountKind.PLATFORM_FEES, PLATFORM, "USD"),
+            30,
+        ),
+        actor="pieter",
+        reason="a fee that was forgotten",
+        now=clock.now(),
+    )
+
+
+def propose_in_doubt() -> None:
+    """An operation in doubt, which one person says was not done."""
+    operation = put_in_doubt()
+    propose_resolution(
+        operation_id=operation.pk,
+        verdict=Verdict.FAILED,
+        actor="pieter",
+        reason="not in their report",
+        now=clock.now(),
+    )
+
+
+def put_in_doubt(**changes: object) -> Operation:
+    """An operation whose outcome is unknown."""
+    operation = Operation.objects.latest("pk")
+    Operation.objects.filter(pk=operation.pk).update(outcome="UNKNOWN", verdict="", **changes)
+    return operation
+
+
+@pytest.fixture
+def one_operation() -> Operation:
+    """The operation that authorised a payment."""
+    registered_merchant().post("/payments", payment_body())
+    drain()
+    return Operation.objects.get()
 
 
 def figures(page: str, row: str) -> list[str]:
@@ -64,6 +117,8 @@ class TestFrontPage:
         assert figures(page, "FAILED") == ["0", "0"]
         assert "Every event has reached its listeners." in page
         assert figures(page, "operations") == ["0", "0", "0"]
+        for line in DOUBTS:
+            assert figures(page, line) == ["0"]
         assert "balanced" in page
         assert "ledger.verify" in page
 
@@ -101,6 +156,42 @@ class TestFrontPage:
         page = text(operator.client.get(FRONT_PAGE))
         assert figures(page, "operations") == ["1", "0", "1"]
         assert figures(page, "messages") == ["1", "1", "0"]
+
+    def test_says_what_waits_for_a_second_person(
+        self, operator: OperatorClient, one_operation: Operation
+    ) -> None:
+        propose_in_doubt()
+        page = text(operator.client.get(FRONT_PAGE))
+        assert "All is well; resolutions wait for a second person." in page
+        assert figures(page, "Operations in doubt") == ["1"]
+        assert figures(page, "Resolutions to confirm") == ["1"]
+
+    def test_is_troubled_by_a_doubt_that_lasts(
+        self, operator: OperatorClient, one_operation: Operation
+    ) -> None:
+        put_in_doubt(created_at=clock.now() - timedelta(minutes=9))
+        assert "has not told" not in text(operator.client.get(FRONT_PAGE))
+        put_in_doubt(created_at=clock.now() - timedelta(minutes=11))
+        page = text(operator.client.get(FRONT_PAGE))
+        assert "has not told for more than ten minutes" in page
+        assert "11\xa0minutes ago" in page
+
+    def test_is_troubled_by_an_open_circuit(self, operator: OperatorClient) -> None:
+        CircuitBreaker.objects.note_silence("sandbox", conf.BREAKER_FAILURES - 1, now=clock.now())
+        assert "All is well" in text(operator.client.get(FRONT_PAGE))
+        CircuitBreaker.objects.note_silence("sandbox", 1, now=clock.now())
+        page = text(operator.client.get(FRONT_PAGE))
+        assert "its circuit is open" in page
+        assert figures(page, "Circuits not closed") == ["1"]
+
+    def test_says_how_many_holds_end_soon(
+        self, operator: OperatorClient, one_operation: Operation
+    ) -> None:
+        assert figures(text(operator.client.get(FRONT_PAGE)), DOUBTS[3]) == ["0"]
+        Payment.objects.update(capture_before=clock.now() + timedelta(hours=5, minutes=1))
+        page = text(operator.client.get(FRONT_PAGE))
+        assert figures(page, "Holds ending in 24 hours") == ["1"]
+        assert "in 5\xa0hours" in page
 
     def test_its_numbers_lead_to_the_rows_they_count(
         self, operator: OperatorClient, one_of_everything: None

@@ -428,13 +428,21 @@ class Migration(migrations.Migration):
                 fields=("merchant_id", "idempotency_key"), name="uq_operation_idempotency_key"
             ),
         ),
+        migrations.AddField(
+            model_name="operation",
+            name="reverses",
+            field=models.ForeignKey(
+                db_index=False,
+                help_text="The late success that it undoes.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="reversals",
+                to="payments.operation",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="operation",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("purpose", "REVERSAL")),
-                fields=("payment", "authorisation_reference"),
-                name="operation_reverses_once",
-            ),
+            constraint=models.UniqueConstraint(fields=("reverses",), name="operation_reverses_once"),
         ),
         migrations.AddConstraint(
             model_name="operation",

@@ -21,6 +21,7 @@ from payments.domain.processor import (
 from payments.models.payment import Payment
 from shared.identifiers import new_id
 from shared.models import Outstanding
+from shared.money import format_amount
 from shared.postgres.batches import insert_all, update_all
 from shared.postgres.naming import schema_table
 
@@ -133,6 +134,14 @@ class Operation(Outstanding):
     purpose = models.TextField(choices=[(p, p.name) for p in Purpose], default="MERCHANT")
     processor = models.TextField()
     authorisation_reference = models.TextField(default="", blank=True)
+    reverses = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="reversals",
+        help_text="The late success that it undoes.",
+    )
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     is_final = models.BooleanField(default=True, help_text="A capture that releases the rest.")
@@ -158,11 +167,7 @@ class Operation(Outstanding):
             models.UniqueConstraint(
                 fields=["merchant_id", "idempotency_key"], name="uq_operation_idempotency_key"
             ),
-            models.UniqueConstraint(
-                fields=["payment", "authorisation_reference"],
-                condition=Q(purpose=Purpose.REVERSAL.value),
-                name="operation_reverses_once",
-            ),
+            models.UniqueConstraint(fields=["reverses"], name="operation_reverses_once"),
             models.CheckConstraint(
                 condition=Q(kind__in=[kind.value for kind in OperationKind]),
                 name="operation_kind_is_known",
@@ -190,8 +195,10 @@ class Operation(Outstanding):
         ]
 
     def __str__(self) -> str:
-        """Kind, processor and what became of it."""
-        return f"{self.kind} with {self.processor}: {self.verdict or self.outcome or 'planned'}"
+        """Kind, amount, processor and what became of it."""
+        amount = f"{format_amount(self.amount_minor, self.currency)} {self.currency}"
+        outcome = self.verdict or self.outcome or "planned"
+        return f"{self.kind} {amount} with {self.processor}: {outcome}"
 
     # Factories
 
@@ -248,6 +255,7 @@ class Operation(Outstanding):
             late.amount_minor,
             processor=late.processor,
             purpose=Purpose.REVERSAL,
+            reverses=late,
             authorisation_reference=late.processor_reference
             if is_hold
             else late.authorisation_reference,

@@ -1,11 +1,13 @@
 """Routes: which processors carry out which payments, and in which order they are asked."""
 
 from collections.abc import Collection
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
+from shared.money import EXPONENTS
 from shared.postgres.naming import schema_table
 
 METHODS = ("CARD", "WALLET", "NETBANKING")
@@ -51,6 +53,30 @@ class Route(models.Model):
     def __str__(self) -> str:
         """Method, currency and processor."""
         return f"{self.method_type} {self.currency or 'any currency'} → {self.processor}"
+
+    def clean_fields(self, exclude: Any = None) -> None:
+        """Raises: ValidationError, also for what is no currency."""
+        super().clean_fields(exclude)
+        if self.currency and self.currency not in EXPONENTS:
+            raise ValidationError({"currency": "An upper-case ISO 4217 code, such as USD."})
+
+    # Mutators
+
+    def store(self) -> None:
+        """Write it as it is now. Raises: ValidationError if it would not work, or is a double."""
+        self.full_clean()
+        self.save()
+
+    def remove(self) -> None:
+        """Take it away."""
+        self.delete()
+
+    # Properties
+
+    @property
+    def terms(self) -> str:
+        """All of it in one line, for the trail."""
+        return f"{self}, priority {self.priority}, {'on' if self.is_active else 'off'}"
 
 
 class RoutingTable:

@@ -10,6 +10,7 @@ from payments.domain.processor import Instruction, Instrument, OperationKind, Ou
 from payments.models import CircuitBreaker, Operation, Payment
 
 CIRCUIT_OPEN = "circuit_open"
+INSTRUMENT_GONE = "token_deleted"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _answer(
     operation: Operation, instrument: Instrument | None, closed: dict[str, bool]
 ) -> Outcome | None:
     if operation.kind == OperationKind.AUTHORISE and instrument is None:
-        return Outcome(OutcomeKind.DECLINED, reason="token_deleted")
+        return Outcome(OutcomeKind.DECLINED, reason=INSTRUMENT_GONE)
     if operation.processor in closed and not closed[operation.processor]:
         return Outcome(OutcomeKind.NOT_SENT, reason=CIRCUIT_OPEN)
     if operation.processor in closed:

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from payments.domain.processor import OperationKind, Outcome, OutcomeKind
-from payments.models import Operation, Payment, Purpose
+from payments.models import Operation, Payment, Purpose, Verdict
 from payments.queries import get_payment
 from payments.use_cases.draw_consequences import draw_consequences
 from shared.events.payments import PaymentEvent
@@ -37,8 +37,8 @@ def preview_operation(
     """
     payment = get_payment(merchant_id=merchant_id, payment_id=payment_id)
     operation = _planned(payment, kind, amount_minor, is_final=is_final, now=now)
+    operation.resolve(Verdict.APPROVED, reason="")
     approved = Outcome(OutcomeKind.APPROVED)
-    operation.conclude(approved, now=now)
     consequences = draw_consequences(
         payment=payment, operation=operation, outcome=approved, now=now
     )

@@ -8,11 +8,12 @@ from typing import Any
 from payments.domain.processor import RESOLVED_BY_PEOPLE, Outcome, OutcomeKind
 from payments.models import CircuitBreaker, Operation, Payment
 from payments.use_cases.draw_consequences import Consequences, draw_consequences
-from payments.use_cases.prepare_calls import CIRCUIT_OPEN
+from payments.use_cases.prepare_calls import CIRCUIT_OPEN, INSTRUMENT_GONE
 from shared import db
 from shared.event_bus import publish, wake
 
-_NOT_ASKED = frozenset({CIRCUIT_OPEN, RESOLVED_BY_PEOPLE})
+_NOT_ASKED = frozenset({CIRCUIT_OPEN, RESOLVED_BY_PEOPLE, INSTRUMENT_GONE})
+_SILENCE = frozenset({OutcomeKind.UNKNOWN, OutcomeKind.NOT_SENT})
 Finished = Sequence[tuple[Operation, Outcome | None]]
 
 
@@ -66,14 +67,20 @@ def _note_doubts(
 def _health(finished: Finished) -> tuple[Counter[str], set[str]]:
     """How often each processor did not answer, and which ones did. Looked at before concluding."""
     asked = [
-        (operation.processor, _is_silence(operation, outcome))
+        (operation, outcome)
         for operation, outcome in finished
         if outcome is not None and outcome.reason not in _NOT_ASKED
     ]
-    silent = Counter(processor for processor, is_silence in asked if is_silence)
-    return silent, {processor for processor, is_silence in asked if not is_silence}
+    silent = Counter(o.processor for o, outcome in asked if _is_silence(o, outcome))
+    return silent, {o.processor for o, outcome in asked if _is_answer(o, outcome)}
 
 
 def _is_silence(operation: Operation, outcome: Outcome) -> bool:
-    is_unsent = outcome.kind == OutcomeKind.NOT_SENT and not operation.was_inquiry
-    return outcome.kind == OutcomeKind.UNKNOWN or is_unsent
+    # Inquiries go through an open circuit: counted, they would keep it open for as long as one of
+    # them has no answer.
+    return not operation.was_inquiry and outcome.kind in _SILENCE
+
+
+def _is_answer(operation: Operation, outcome: Outcome) -> bool:
+    is_told_of_nothing = operation.was_inquiry and outcome.kind == OutcomeKind.NOT_SENT
+    return outcome.kind not in _SILENCE or is_told_of_nothing

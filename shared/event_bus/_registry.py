@@ -91,7 +91,7 @@ def listener(listener_id: str) -> Callable[[ListenerFunction], ListenerFunction]
     return register
 
 
-def intent(
+def intent(  # noqa: PLR0913 - every one is a keyword with a meaning of its own
     intent_id: str,
     *,
     rows: type[Row],
