@@ -22,7 +22,7 @@ class Command(BaseCommand):
         """Play, and stop what was started, also when told to end."""
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         paper = Paper(self._write)
-        paper.title("PayFlow: one merchant, four payments, and what each of them leaves behind")
+        paper.title("PayFlow: one merchant, five payments, and what each of them leaves behind")
         started = time.monotonic()
         try:
             with scratch_home("demo") as home, platform(home) as running:

@@ -1,4 +1,4 @@
-"""The story: one merchant, four payments, and what each of them left behind."""
+"""The story: one merchant, five payments, and what each of them left behind."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,11 @@ _SUBJECTS = [
     "Payment of 250.00 USD authorised",
     "Payment of 5000 JPY authorised",
     "Payment of 80.00 USD declined",
+    "Payment of 90.00 USD authorised",
+    "Captured 100.00 of 250.00 USD",
+    "Refunded 30.00 of 250.00 USD",
 ]
+_ENTRIES = [("AUTH", "250.00"), ("CAPTURE", "100.00"), ("RELEASE", "150.00"), ("REFUND", "30.00")]
 _LEDGER_SECONDS = 10
 _MAIL_SECONDS = 30
 
@@ -54,6 +58,8 @@ class Story:
         self._journal(first.document)
         self._replay(first)
         self._tampering()
+        self._capture_and_refund(first.document)
+        self._lost_answer()
         self._declined_by_fraud()
         self._declined_by_issuer()
         self._other_currency()
@@ -141,6 +147,29 @@ class Story:
         self._expect_payments(1)
         self._paper.proved("401 invalid_signature, and no payment was made of it")
 
+    def _capture_and_refund(self, payment: dict[str, Any]) -> None:
+        self._paper.scene("100.00 of it are captured, the rest is released, 30.00 go back")
+        path = f"/payments/{payment['paymentId']}"
+        captured = self._ask(f"{path}/capture", amount="100.00")
+        self._paper.expect("status after the capture", captured.document["status"], "CAPTURED")
+        refunded = self._ask(f"{path}/refund", amount="30.00")
+        self._paper.expect("status of the refund", refunded.document["status"], "REFUNDED")
+        beyond = self._ask(f"{path}/refund", expected=HTTPStatus.CONFLICT, amount="70.01")
+        self._paper.expect("code", beyond.document["code"], "refund_exceeds_captured")
+        wait_until(lambda: len(self._entries(path)) == len(_ENTRIES), _LEDGER_SECONDS)
+        entries = self._entries(path)
+        self._paper.table(("entry", "amount"), entries, right=(1,))
+        self._paper.expect("entries", entries, _ENTRIES)
+        self._paper.proved("the hold released once; one cent more than was captured is refused")
+
+    def _lost_answer(self) -> None:
+        self._paper.scene("The processor charges, and its answer is lost (tok_bad_gateway)")
+        answer = self._pay("order-1006", "90.00", "USD", token="tok_bad_gateway")  # noqa: S106
+        self._expect_decision(answer, "AUTHORISED")
+        path = f"/payments/{answer.document['paymentId']}/events"
+        wait_until(lambda: len(self._events(path)) >= len(_TRAIL), _LEDGER_SECONDS)
+        self._paper.proved("it was asked what became of it, and not charged twice")
+
     def _declined_by_fraud(self) -> None:
         self._paper.scene("A payment one cent above the limit of the fraud rule")
         answer = self._pay("order-1003", "10000.01", "USD")
@@ -168,10 +197,13 @@ class Story:
         self._paper.scene("What is held for the merchant now")
         answer = self._merchant.get("/ledger/balances")
         self._expect_status(answer, HTTPStatus.OK)
-        balances = {row["currency"]: row["pending"] for row in answer.document["data"]}
-        self._paper.table(("currency", "pending"), sorted(balances.items()), right=(1,))
-        self._expect_payments(4)
-        self._paper.expect("balances", balances, {"JPY": "5000", "USD": "250.00"})
+        rows = [
+            (row["currency"], row["pending"], row["available"]) for row in answer.document["data"]
+        ]
+        self._paper.table(("currency", "pending", "available"), sorted(rows), right=(1, 2))
+        self._expect_payments(5)
+        expected = [("JPY", "5000", "0"), ("USD", "90.00", "70.00")]
+        self._paper.expect("balances", sorted(rows), expected)
 
     def _mail(self) -> None:
         self._paper.scene("And the merchant has mail")
@@ -180,7 +212,7 @@ class Story:
         messages = sorted(_messages(mail))
         self._paper.table(("to", "subject"), messages)
         subjects = [subject for _, subject in messages]
-        self._paper.expect("subjects", subjects, _SUBJECTS)
+        self._paper.expect("subjects", subjects, sorted(_SUBJECTS))
         self._paper.expect("recipients", {to for to, _ in messages}, {_ADDRESS})
 
     # Steps -------------------------------------------------------------------------------------
@@ -188,6 +220,16 @@ class Story:
     def _pay(self, key: str, amount: str, currency: str, token: str = "tok_test") -> Answer:  # noqa: S107
         body = _body(key, amount, currency, token)
         return self._merchant.send("POST", "/payments/authorize", body, signed=body)
+
+    def _ask(self, path: str, *, amount: str, expected: HTTPStatus = HTTPStatus.OK) -> Answer:
+        key = f"{path.rpartition('/')[2]}-{amount}"
+        answer = self._merchant.post(path, {"idempotencyKey": key, "amount": amount})
+        self._expect_status(answer, expected)
+        return answer
+
+    def _entries(self, path: str) -> list[tuple[str, str]]:
+        entries = self._merchant.get(path).document["ledgerEntries"]
+        return [(entry["type"], entry["amount"]) for entry in entries]
 
     def _events(self, path: str) -> list[dict[str, Any]]:
         """Without what mail has to say: between it and the ledger there is no order."""
