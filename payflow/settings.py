@@ -205,7 +205,8 @@ PUBLIC_URL = env.text("PAYFLOW_PUBLIC_URL", _LOCAL_URL).rstrip("/")
 EXPIRE_EVERY_SECONDS = env.number("PAYFLOW_EXPIRE_EVERY_SECONDS", 60)
 PROCESSOR_TIMEOUT_SECONDS = env.number("PAYFLOW_PROCESSOR_TIMEOUT_SECONDS", 10)
 """The longest that one call to a processor may take."""
-SANDBOX_URL = env.text("PAYFLOW_SANDBOX_URL").rstrip("/")
+# In production nothing is authorised by an acquirer that makes up its money.
+SANDBOX_URL = "" if env.is_production else env.text("PAYFLOW_SANDBOX_URL").rstrip("/")
 SANDBOX_SECRET = env.text("PAYFLOW_SANDBOX_SECRET")
 STRIPE_SECRET_KEY = env.stripe_key()
 STRIPE_WEBHOOK_SECRET = env.text("PAYFLOW_STRIPE_WEBHOOK_SECRET")

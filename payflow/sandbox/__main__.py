@@ -31,7 +31,7 @@ def main() -> int:
     except sqlite3.Error as error:
         return _cannot(f"The book {options.book} cannot be used: {error}.")
     try:
-        server = Server(options.port, hang_seconds=options.hang_seconds)
+        server = Server(options.port, hang_seconds=options.hang_seconds, address=options.address)
     except (OSError, OverflowError) as error:
         return _cannot(f"Port {options.port} of 127.0.0.1 cannot be used: {error}.")
     application = Application(book, secret.encode(), server.host, stripe_webhook_url=webhook_url)
@@ -50,6 +50,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m payflow.sandbox", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="of 127.0.0.1; 0 is any free one")
     parser.add_argument("--book", type=Path, required=True, help="the SQLite file of the book")
+    parser.add_argument(
+        "--address", default="127.0.0.1", help="another one inside a container only"
+    )
     parser.add_argument(
         "--hang-seconds", type=float, default=30, help="how long a hanging call hangs"
     )

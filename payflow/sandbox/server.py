@@ -76,14 +76,15 @@ class Server:
     """
     Listens on 127.0.0.1; `port` 0 takes any free one. Raises: OSError, when the port is taken.
 
-    A call that hangs does so for `hang_seconds`, or until the client has gone.
+    A call that hangs does so for `hang_seconds`, or until the client has gone. Another `address` is
+    for a container, whose port its host publishes on 127.0.0.1.
     """
 
-    def __init__(self, port: int, *, hang_seconds: float) -> None:
+    def __init__(self, port: int, *, hang_seconds: float, address: str = "127.0.0.1") -> None:
         self._hang_seconds = hang_seconds
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", port))
+        self._listener.bind((address, port))
         self._listener.listen(_BACKLOG)
         self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
 
