@@ -1,7 +1,6 @@
 """Captures, voids and refunds: one request asks for a call to a processor and waits for it."""
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -42,9 +41,16 @@ from shared.http.waiting import preferred_wait_seconds, wait_for
 PREFER = OpenApiParameter("Prefer", str, "header", description="`wait=N`, 1–30 seconds")
 Postings = Callable[[PaymentEvent], list[dict[str, str]]]
 
-_REFUSALS = {
-    Verdict.DECLINED: ("processor_declined", "The processor declined."),
-    Verdict.FAILED: ("processor_unreachable", "The processor could not be reached; nothing moved."),
+_REFUSALS: dict[str, Callable[[str], dict[str, Any]]] = {
+    Verdict.DECLINED: lambda reason: problem(
+        422, "processor_declined", "The processor declined.", reason=reason
+    ),
+    Verdict.FAILED: lambda reason: problem(
+        422,
+        "processor_unreachable",
+        "The processor could not be reached; nothing moved.",
+        reason=reason,
+    ),
 }
 
 
@@ -98,11 +104,9 @@ class OperationView(APIView):
 
     def _answer(self, operation: Operation) -> Answer:
         headers = {"X-Correlation-ID": str(operation.correlation_id)}
-        if operation.verdict in _REFUSALS:
-            code, detail = _REFUSALS[Verdict(operation.verdict)]
-            status = HTTPStatus.UNPROCESSABLE_ENTITY
-            refusal = problem(status, code, detail, reason=operation.reason)
-            return Answer(status, refusal, headers | {"Content-Type": CONTENT_TYPE})
+        if refusal := _REFUSALS.get(operation.verdict):
+            kind = {"Content-Type": CONTENT_TYPE}
+            return Answer(422, refusal(operation.reason), headers | kind)
         if operation.is_open:
             return Answer(202, self.shown(operation) | {"inDoubt": True}, headers)
         return Answer(200, self.shown(operation), headers)
@@ -162,8 +166,8 @@ class VoidPayment(OperationView):
     def ask(
         self,
         demand: Demand,
-        amount_minor: int | None,  # noqa: ARG002 - a void has none
-        validated: dict[str, Any],  # noqa: ARG002
+        amount_minor: int | None,  # a void has none
+        validated: dict[str, Any],
     ) -> Operation:
         """Void."""
         return void_payment(demand=demand, now=clock.now())

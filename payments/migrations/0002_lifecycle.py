@@ -1,8 +1,8 @@
 """
 A payment begins as PENDING, moves only as the lifecycle allows, keeps its terms, and stays.
 
-`payments/tests/test_models.py` compares these pairs with `payments.domain.lifecycle`: a change
-there asks for a migration like this one.
+`payments/tests/models/test_payment_table.py` compares these pairs with
+`payments.domain.lifecycle`: a change there asks for a migration like this one.
 """
 
 from django.db import migrations

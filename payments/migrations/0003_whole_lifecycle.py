@@ -442,7 +442,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="operation",
-            constraint=models.UniqueConstraint(fields=("reverses",), name="operation_reverses_once"),
+            constraint=models.UniqueConstraint(
+                fields=("reverses",), name="operation_reverses_once"
+            ),
         ),
         migrations.AddConstraint(
             model_name="operation",

@@ -1,8 +1,8 @@
 """
 The transitions of the whole lifecycle, the history that PostgreSQL writes, and the first routes.
 
-`payments/tests/test_models.py` compares these pairs with `payments.domain.lifecycle`: a change
-there asks for a migration like this one.
+`payments/tests/models/test_payment_table.py` compares these pairs with
+`payments.domain.lifecycle`: a change there asks for a migration like this one.
 """
 
 from typing import Any

@@ -345,8 +345,7 @@ class Payment(models.Model):
     @property
     def is_at_rest(self) -> bool:
         """Whether it is decided, and nothing that would end its hold is in flight."""
-        is_to_be_released = bool(self.cancel_requested_at) and self.is_holding
-        return self.is_decided and not self.is_closing and not is_to_be_released
+        return self.is_decided and not self.is_closing
 
     @property
     def is_holding(self) -> bool:

@@ -21,6 +21,8 @@ from payments.models import Operation, Payment
 from payments.use_cases.initiate_payment import Terms, initiate_payment
 from payments.use_cases.place_operation import Demand
 from shared import db
+from shared.errors import DomainError
+from shared.event_bus import DISPATCHER, drain
 from shared.identifiers import new_id
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -105,6 +107,8 @@ class FakeProcessor:
         self.answers: list[Outcome | BaseException] = []
         """Told instead of the truth, one per call."""
         self.is_reachable = True
+        self.while_asked: Callable[[], None] = lambda: None
+        """What else happens in the world while a call is under way."""
 
     def authorise(self, instruction: Instruction) -> Outcome:
         """Hold the amount once per operation."""
@@ -145,6 +149,7 @@ class FakeProcessor:
         if self.is_reachable:
             approved = Outcome(OutcomeKind.APPROVED, f"fake_{instruction.operation_id.hex}")
             self.book.setdefault(instruction.operation_id, approved)
+        self.while_asked()
         return self._answer(self.book.get(instruction.operation_id))
 
     def _answer(self, truth: Outcome | None) -> Outcome:
@@ -215,18 +220,46 @@ def planned(payment: Payment, **changes: Any) -> Operation:
         setattr(operation, name, value)
     with db.transaction():
         Operation.objects.plan([operation])
-    Operation.objects.filter(pk=operation.pk).update(attempts=1)
+    return claimed(operation)
+
+
+def claimed(operation: Operation, **changes: Any) -> Operation:
+    """An operation as a dispatcher holds it that claims it for the first time."""
+    Operation.objects.filter(pk=operation.pk).update(**({"attempts": 1} | changes))
     return Operation.objects.get(pk=operation.pk)
 
 
 def demand(payment: Payment, **changes: Any) -> Demand:
     """What the merchant says with a wish about a payment, under a new key."""
-    facts = {
+    facts: dict[str, Any] = {
         "merchant_id": payment.merchant_id,
         "payment_id": payment.pk,
         "idempotency_key": str(new_id()),
     }
     return Demand(**(facts | changes))
+
+
+def refusal_of(work: Callable[[], object]) -> str:
+    """The code with which a use case refuses; empty if it does not."""
+    try:
+        work()
+    except DomainError as refused:
+        return refused.code
+    return ""
+
+
+def run(times: int = 1) -> None:
+    """What a dispatcher does, again after each pause."""
+    for _ in range(times):
+        drain(DISPATCHER)
+        hasten()
+
+
+def die() -> None:
+    """A dispatcher ends between the call and its record; its lease ends."""
+    with pytest.raises(Died):
+        drain(DISPATCHER)
+    hasten()
 
 
 def hasten() -> None:

@@ -286,7 +286,7 @@ class TestResolutionAdmin:
         listed = colleague.list(Resolution, state="OPEN")
         assert listed.context["cl"].result_count == 1
         assert "waiting for a second person" in text(listed)
-        assert "CAPTURE with sandbox: UNKNOWN" in text(listed)
+        assert "CAPTURE 100.00 USD with sandbox: UNKNOWN" in text(listed)
         assert "their dashboard shows it" in text(listed)
         assert colleague.list(Resolution, state="CONFIRMED").context["cl"].result_count == 0
 

@@ -6,7 +6,7 @@ from payments import conf
 from payments.domain.lifecycle import PaymentStatus
 from payments.domain.processor import Outcome, OutcomeKind
 from payments.models import Operation, Payment
-from payments.tests.conftest import Died, FakeProcessor, hasten, loaded, payment_in
+from payments.tests.conftest import Died, FakeProcessor, die, hasten, loaded, payment_in, run
 from payments.tests.use_cases.test_apply_fraud_decisions import assessment
 from payments.use_cases.apply_fraud_decisions import apply_fraud_decisions
 from shared import clock
@@ -22,20 +22,6 @@ def payment() -> Payment:
     payment = payment_in(PaymentStatus.PENDING)
     publish_committed(assessment(payment, "APPROVE"))
     return payment
-
-
-def run(times: int = 1) -> None:
-    """What a dispatcher does, again after each pause."""
-    for _ in range(times):
-        drain(DISPATCHER)
-        hasten()
-
-
-def die() -> None:
-    """A dispatcher ends between the call and its record; its lease ends."""
-    with pytest.raises(Died):
-        drain(DISPATCHER)
-    hasten()
 
 
 def assert_authorised_once(payment: Payment, processor: FakeProcessor) -> None:

@@ -56,6 +56,8 @@ def draw_consequences(
     Changes the payment and sometimes the operation, writes and publishes nothing.
     """
     if operation.purpose == Purpose.REVERSAL:
+        if operation.verdict == Verdict.DECLINED:
+            log.error("a late success could not be undone", operation=str(operation.pk))
         return Consequences()
     if operation.is_late_success:
         return _book_late(payment, operation, now)
@@ -89,7 +91,7 @@ def _decide(
 
 
 def _decide_against(payment: Payment, operation: Operation, now: datetime) -> Consequences:
-    if payment.cancel_requested_at and operation.outcome == OutcomeKind.NOT_SENT:
+    if payment.cancel_requested_at and operation.verdict != Verdict.DECLINED:
         operation.resolve(Verdict.FAILED, reason="cancelled")
         return _fail(payment, "cancelled", now)
     if operation.may_go_elsewhere and (other := _elsewhere(payment, operation)):

@@ -38,7 +38,11 @@ def prepare_calls(*, operations: Sequence[Operation], now: datetime) -> list[Cal
     payments = Payment.objects.in_bulk([operation.payment_id for operation in operations])
     asks = [o for o in operations if o.kind == OperationKind.AUTHORISE and not o.was_inquiry]
     instruments = vault.instruments_of([payments[operation.payment_id] for operation in asks])
-    sends = {operation.processor for operation in operations if not operation.was_inquiry}
+    sends = {
+        operation.processor
+        for operation in operations
+        if not operation.was_inquiry and _is_its_turn(operation, payments[operation.payment_id])
+    }
     closed = CircuitBreaker.objects.closed_to(sends, now=now)
     return [
         _call(operation, payments[operation.payment_id], instruments, closed)
@@ -53,6 +57,8 @@ def _call(
     closed: dict[str, bool],
 ) -> Call:
     instrument = instruments.get(payment.pk)
+    is_its_turn = _is_its_turn(operation, payment)
+    is_sent = is_its_turn and not operation.was_inquiry
     return Call(
         operation,
         Instruction(
@@ -67,8 +73,8 @@ def _call(
             authorisation_reference=operation.authorisation_reference,
             is_final=operation.is_final,
         ),
-        answer=None if operation.was_inquiry else _answer(operation, instrument, closed),
-        is_its_turn=_is_its_turn(operation, payment),
+        answer=_answer(operation, instrument, closed) if is_sent else None,
+        is_its_turn=is_its_turn,
     )
 
 

@@ -3,11 +3,15 @@
 import json
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
+from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from payments.domain.lifecycle import PaymentStatus
+from payments.tests.api.conftest import payment_of
 from shared.testing.api import payment_body, problem_in, send_v2
 from shared.testing.signing import SigningClient
 
@@ -66,6 +70,10 @@ paths = st.sampled_from(
     [
         "/payments",
         "/payments/authorize",
+        "/payments/cancel-by-key",
+        "/payments/x/capture",
+        "/refunds/x",
+        "/tokens",
         "/merchants/keys/rotate",
         "/merchants/keys/x",
         "/merchants/register",
@@ -99,7 +107,9 @@ class TestSignedRequest:
 
     @bounded
     @given(
-        st.sampled_from(["/payments", "/audit/events", "/payments/", "/ledger/journal/", "/"]),
+        st.sampled_from(
+            ["/payments", "/audit/events", "/payments/", "/ledger/journal/", "/refunds/", "/"]
+        ),
         st.text(max_size=30),
         st.lists(
             st.tuples(
@@ -139,6 +149,56 @@ class TestSignedRequest:
         answer = send_v2(merchant, "POST", "/payments", json.dumps(body).encode(), key=key)
         assert_answered(answer)
         assert (answer.status_code == 202) == (1 <= len(key) <= 128)
+
+
+class TestOperation:
+    @bounded
+    @given(
+        st.sampled_from(["capture", "void", "refund"]),
+        st.dictionaries(
+            st.sampled_from(
+                ["amount", "finalCapture", "metadata", "reason", "dryRun", "idempotencyKey"]
+            )
+            | st.text(max_size=8),
+            values | st.decimals(0, 300, places=2).map(str),
+            max_size=3,
+        ),
+    )
+    def test_with_any_fields_is_answered(
+        self, merchant: SigningClient, verb: str, changed: dict[str, Any]
+    ) -> None:
+        status = PaymentStatus.CAPTURED if verb == "refund" else PaymentStatus.AUTHORISED
+        payment = payment_of(merchant, status)
+        body = json.dumps({"idempotencyKey": str(uuid4())} | changed).encode()
+        address = f"/payments/{payment.pk}/{verb}"
+        assert_answered(merchant.send("POST", address, body, HTTP_PREFER="wait=0"))
+
+    @bounded
+    @given(values, values)
+    def test_of_cancelling_any_key_is_answered(
+        self, merchant: SigningClient, key: Any, cancelled: Any
+    ) -> None:
+        body = json.dumps({"idempotencyKey": key, "cancelKey": cancelled}).encode()
+        assert_answered(
+            merchant.send("POST", "/payments/cancel-by-key", body, HTTP_PREFER="wait=0")
+        )
+
+
+class TestCallback:
+    @bounded
+    @given(
+        st.sampled_from(["sandbox", "sandbox-bank", "sandbox-wallet", "stripe", "nobody"]),
+        st.binary(max_size=200) | values.map(lambda value: json.dumps(value).encode()),
+        st.sampled_from(["HTTP_X_SANDBOX_SIGNATURE", "HTTP_STRIPE_SIGNATURE"]),
+        header_texts | st.just("t=1,v1=" + "0" * 64) | st.just("t=" + "9" * 300 + ",v1=x"),
+    )
+    def test_that_nobody_signed_is_refused(
+        self, db: None, processor: str, body: bytes, name: str, header: str
+    ) -> None:
+        client: Any = Client(raise_request_exception=False)
+        address = f"/api/v1/processor-callbacks/{processor}"
+        answer = client.generic("POST", address, body, "application/json", **{name: header})
+        assert problem_in(answer)["code"] in ("callback_refused", "processor_not_found")
 
 
 def quote_any(text: str) -> str:

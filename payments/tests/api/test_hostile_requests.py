@@ -3,11 +3,14 @@
 import json
 import time
 from decimal import Decimal
+from itertools import product
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from payments.domain.lifecycle import PaymentStatus
+from payments.tests.api.conftest import payment_of
 from shared.testing.api import Written, payment_body, problem_in, refused
 from shared.testing.signing import SigningClient
 from shared.tests.http.test_parsing import MALFORMED
@@ -67,11 +70,18 @@ WRONG: dict[str, list[Any]] = {
 """What is JSON and no such field of a payment."""
 
 
+def operations_of(merchant: SigningClient) -> list[str]:
+    """The addresses of everything that can be asked of a payment that would allow it."""
+    payment = payment_of(merchant, PaymentStatus.PARTIALLY_CAPTURED)
+    return [f"/payments/{payment.pk}/{verb}" for verb in ("capture", "void", "refund")]
+
+
 class TestBody:
     def test_that_is_no_json_is_refused(self, merchant: SigningClient) -> None:
+        operations = operations_of(merchant)
         before = Written.now()
         for name, body in MALFORMED.items():
-            for path in BOTH:
+            for path in (*BOTH, "/payments/cancel-by-key", *operations):
                 answer = merchant.send("POST", path, body)
                 assert problem_in(answer)["status"] in (400, 413), name
         assert Written.now() == before
@@ -94,6 +104,16 @@ class TestBody:
             refused(
                 merchant.post("/payments", payment_body() | {name: value}), 400, "unknown_field"
             )
+
+    def test_of_an_operation_with_unknown_fields_is_refused_by_name(
+        self, merchant: SigningClient
+    ) -> None:
+        operations = operations_of(merchant)
+        before = Written.now()
+        for path, (name, value) in product(operations, MASS_ASSIGNMENT.items()):
+            answer = merchant.post(path, {"idempotencyKey": "key-1", name: value})
+            refused(answer, 400, "unknown_field")
+        assert Written.now() == before
 
     def test_with_numbers_for_amounts_is_refused(self, merchant: SigningClient) -> None:
         plain = json.dumps(payment_body())
@@ -138,7 +158,10 @@ class TestAddress:
                 "00000000-0000-0000-0000-000000000000",
             ],
         ):
-            assert self.without_id(merchant.get(f"/payments/{segment}")) == unknown, segment[:50]
+            for more in ("", "/history", "/refunds"):
+                path = f"/payments/{segment}{more}"
+                assert self.without_id(merchant.get(path)) == unknown, path[:60]
+            refused(merchant.get(f"/refunds/{segment}"), 404, "refund_not_found")
 
     def test_that_nobody_knows_is_404(self, merchant: SigningClient) -> None:
         for path in (
@@ -169,12 +192,18 @@ class TestMethod:
     def test_that_an_address_does_not_know_writes_nothing(self, merchant: SigningClient) -> None:
         payment = merchant.post("/payments", payment_body()).json()["paymentId"]
         body, before = json.dumps(payment_body()).encode(), Written.now()
-        for path in (*BOTH, f"/payments/{payment}", f"/payments/{payment}/events"):
+        operations = [f"/payments/{payment}/{verb}" for verb in ("capture", "void", "refund")]
+        reads = [f"/payments/{payment}{more}" for more in ("", "/events", "/history", "/refunds")]
+        writes = [*BOTH, "/payments/cancel-by-key", *operations]
+        for path in (*writes, *reads):
             for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW"):
                 answer = merchant.send(method, path, b"" if method == "OPTIONS" else body)
                 refused(answer, 405, "method_not_allowed")
-        for path in (f"/payments/{payment}", f"/payments/{payment}/events"):
+        for path in reads:
             refused(merchant.send("POST", path, body), 405, "method_not_allowed")
+        for path in writes[1:]:
+            answer = merchant.get(path)
+            assert problem_in(answer)["code"] in ("method_not_allowed", "payment_not_found")
         for header in (
             "HTTP_X_HTTP_METHOD_OVERRIDE",
             "HTTP_X_METHOD_OVERRIDE",

@@ -1,34 +1,24 @@
 """Payments over HTTP: accepting, waiting, listing."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection, connections
+import urllib3
+from django.db import connection
 
+from payments.domain.processor import Outcome, OutcomeKind
+from payments.tests.api.conftest import answered
+from payments.tests.conftest import FakeProcessor, hasten
+from shared import clock
 from shared.event_bus import drain
 from shared.testing.api import payment_body, refused
 from shared.testing.signing import SigningClient
 
 pytestmark = pytest.mark.django_db
-
-
-def while_draining(ask: Callable[[], Any]) -> Any:
-    """The answer to a request that waits while a dispatcher works."""
-
-    def in_own_connection() -> Any:
-        try:
-            return ask()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(in_own_connection)
-        while not asked.done():
-            drain()
-        return asked.result()
 
 
 class TestTakingAPayment:
@@ -71,12 +61,12 @@ class TestTakingAPayment:
         self, merchant: SigningClient, token: str, status: str, reason: str | None
     ) -> None:
         body = payment_body(paymentMethod={"type": "CARD", "token": token})
-        answer = while_draining(lambda: merchant.post("/payments", body, HTTP_PREFER="wait=10"))
+        answer = answered(lambda: merchant.post("/payments", body, HTTP_PREFER="wait=10"))
         assert (answer.status_code, answer.json()["status"]) == (201, status)
         assert answer.json().get("declineReason") == reason
 
     def test_waits_unasked_when_asked_to_authorise(self, merchant: SigningClient) -> None:
-        answer = while_draining(lambda: merchant.post("/payments/authorize", payment_body()))
+        answer = answered(lambda: merchant.post("/payments/authorize", payment_body()))
         assert (answer.status_code, answer.json()["status"]) == (201, "AUTHORISED")
         assert answer.json()["authorisedAmount"] == "250.00"
 
@@ -151,6 +141,147 @@ class TestTakingAPayment:
             assert answer.status_code == 202
             shown = merchant.get(f"/payments/{answer.json()['paymentId']}").json()
             assert (shown["description"], shown["metadata"]) == (text, body["metadata"])
+
+
+class TestCaptureAtOnce:
+    @pytest.mark.parametrize("path", ["/payments", "/payments/authorize"])
+    def test_answers_captured(self, merchant: SigningClient, path: str) -> None:
+        body = payment_body(capture=True)
+        answer = answered(lambda: merchant.post(path, body, HTTP_PREFER="wait=10"))
+        assert (answer.status_code, answer.json()["status"]) == (201, "CAPTURED")
+        assert answer.json()["capturedAmount"] == "250.00"
+        assert answer.json()["capturedAt"] >= answer.json()["authorisedAt"]
+
+    def test_answers_authorised_when_the_capture_is_declined(
+        self, merchant: SigningClient, processor: FakeProcessor
+    ) -> None:
+        declined = Outcome(OutcomeKind.DECLINED, reason="hold_too_small")
+        processor.answers = [Outcome(OutcomeKind.APPROVED, "ref-1"), declined]
+        ask = partial(merchant.post, "/payments", payment_body(capture=True), HTTP_PREFER="wait=10")
+        answer = answered(ask)
+        assert (answer.status_code, answer.json()["status"]) == (201, "AUTHORISED")
+
+    def test_is_not_decided_while_the_capture_is_in_doubt(
+        self, merchant: SigningClient, processor: FakeProcessor
+    ) -> None:
+        unknown = [Outcome(OutcomeKind.UNKNOWN)] * 500
+        processor.answers = [Outcome(OutcomeKind.APPROVED, "ref-1"), *unknown]
+        ask = partial(merchant.post, "/payments", payment_body(capture=True), HTTP_PREFER="wait=1")
+        answer = answered(ask)
+        shown = answer.json()
+        assert (answer.status_code, shown["status"], shown["inDoubt"]) == (202, "AUTHORISED", True)
+
+    @pytest.mark.parametrize("flag", [1, "true", None, "", []])
+    def test_is_asked_for_with_true(self, merchant: SigningClient, flag: Any) -> None:
+        refused(merchant.post("/payments", payment_body(capture=flag)), 400, "validation_failed")
+
+
+class TestEndOfHold:
+    def at(self, **ahead: float) -> str:
+        return clock.iso(clock.now() + timedelta(**ahead))
+
+    def test_is_as_was_asked_or_in_seven_days(self, merchant: SigningClient) -> None:
+        soon = self.at(hours=1)
+        for body in (payment_body(captureBefore=soon), payment_body()):
+            ask = partial(merchant.post, "/payments/authorize", body)
+            shown = answered(ask).json()
+            latest = clock.parse(shown["authorisedAt"]) + timedelta(days=7)
+            assert shown["captureBefore"] == body.get("captureBefore", clock.iso(latest))
+
+    def test_is_taken_up_to_seven_days_ahead(self, merchant: SigningClient) -> None:
+        for instant in (self.at(seconds=20), self.at(days=7, seconds=-5), "+00:00", "+05:30"):
+            zoned = datetime.now(UTC) + timedelta(days=1)
+            text = instant if len(instant) > 6 else zoned.replace(tzinfo=None).isoformat() + instant
+            answer = merchant.post("/payments", payment_body(captureBefore=text))
+            assert answer.status_code == 202, text
+
+    def test_is_refused_beyond(self, merchant: SigningClient) -> None:
+        refusals: list[Any] = [
+            *(self.at(seconds=-1), self.at(days=7, seconds=5), self.at(days=-9999)),
+            *("", "tomorrow", None, 0, 1789000000, True, [], "2026-13-01T00:00:00Z"),
+            *(
+                self.at(days=1).rstrip("Z"),
+                "0001-01-01T00:00:00+14:00",
+                "9999-12-31T23:59:59-14:00",
+            ),
+        ]
+        for instant in refusals:
+            answer = merchant.post("/payments", payment_body(captureBefore=instant))
+            refused(answer, 400, "validation_failed")
+            assert [error["field"] for error in answer.json()["errors"]] == ["captureBefore"]
+
+
+def netbanking(**changes: Any) -> dict[str, Any]:
+    method = {"type": "NETBANKING", "bankCode": "HDFC"}
+    returns = {"returnUrl": "https://shop.example/thanks?order=1"}
+    return payment_body(paymentMethod=method) | returns | changes
+
+
+NOT_NETBANKING: dict[str, list[Any]] = {
+    "returnUrl": [
+        *("", "shop.example", "ftp://shop.example/", "javascript:alert(1)", "https://"),
+        *("https://user:pw@shop.example/", "https://shop.example/a b", "//shop.example"),
+        *("https://shop.example/\r\nX: y", "https://sh\u00f6p.example/", "http://[::1"),
+        *("https://shop.example/" + "x" * 2000, None, 1, [], {}),
+    ],
+    "paymentMethod": [
+        {"type": "NETBANKING"},
+        {"type": "NETBANKING", "token": "tok_test"},
+        {"type": "NETBANKING", "bankCode": "HDFC", "token": "tok_test"},
+        {"type": "NETBANKING", "bankCode": ""},
+        {"type": "CARD", "bankCode": "HDFC"},
+        {"type": "CARD", "token": "tok_test", "bankCode": "HDFC"},
+    ],
+}
+
+
+class TestNetbanking:
+    @pytest.mark.parametrize(
+        ("decision", "status"), [("approve", "AUTHORISED"), ("decline", "DECLINED")]
+    )
+    def test_sends_the_payer_to_the_bank_and_is_decided_there(
+        self, merchant: SigningClient, decision: str, status: str
+    ) -> None:
+        asked_at = time.monotonic()
+        answer = answered(lambda: merchant.post("/payments", netbanking(), HTTP_PREFER="wait=30"))
+        assert time.monotonic() - asked_at < 20  # it waits for no payer
+        payment = answer.json()
+        assert (answer.status_code, payment["status"]) == (202, "PENDING")
+        assert payment["paymentMethod"] == {"type": "NETBANKING", "bankCode": "HDFC"}
+        action = payment["nextAction"]
+        assert action["type"] == "REDIRECT"
+        assert clock.parse(action["expiresAt"]) > clock.now()
+
+        page = urllib3.request(
+            "POST",
+            action["url"],
+            body=f"decision={decision}",
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            redirect=False,
+        )
+        assert page.headers["Location"].startswith("https://shop.example/thanks?order=1")
+        hasten()
+        drain()
+
+        shown = merchant.get(f"/payments/{payment['paymentId']}").json()
+        assert shown["status"] == status
+        assert "nextAction" not in shown
+
+    @pytest.mark.parametrize("field", ["returnUrl", "paymentMethod"])
+    def test_refuses(self, merchant: SigningClient, field: str) -> None:
+        for value in NOT_NETBANKING[field]:
+            answer = merchant.post("/payments", netbanking(**{field: value}))
+            refused(answer, 400, "validation_failed")
+            assert answer.json()["errors"][0]["field"].split(".")[0] == field, value
+
+    def test_needs_to_know_where_the_payer_returns(self, merchant: SigningClient) -> None:
+        body = netbanking()
+        del body["returnUrl"]
+        refused(merchant.post("/payments", body), 400, "validation_failed")
+        assert (
+            merchant.post("/payments", payment_body(returnUrl="http://x.example")).status_code
+            == 202
+        )
 
 
 class TestListing:

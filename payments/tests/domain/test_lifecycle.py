@@ -2,7 +2,16 @@
 
 from itertools import product
 
-from payments.domain.lifecycle import DECIDED, TRANSITIONS, PaymentStatus, may_follow
+import pytest
+
+from payments.domain.lifecycle import (
+    DECIDED,
+    HOLDING,
+    TRANSITIONS,
+    PaymentStatus,
+    may_follow,
+    status_without_hold,
+)
 
 # Written out a second time on purpose: a change of the table has to be meant.
 LISTED = {
@@ -12,7 +21,20 @@ LISTED = {
     ("PENDING", "FAILED"),
     ("IN_REVIEW", "PENDING"),
     ("IN_REVIEW", "DECLINED"),
+    ("AUTHORISED", "VOIDED"),
+    ("AUTHORISED", "EXPIRED"),
+    ("AUTHORISED", "PARTIALLY_CAPTURED"),
+    ("AUTHORISED", "CAPTURED"),
+    ("PARTIALLY_CAPTURED", "PARTIALLY_CAPTURED"),
+    ("PARTIALLY_CAPTURED", "CAPTURED"),
+    ("PARTIALLY_CAPTURED", "PARTIALLY_REFUNDED"),
+    ("PARTIALLY_CAPTURED", "REFUNDED"),
+    ("CAPTURED", "PARTIALLY_REFUNDED"),
+    ("CAPTURED", "REFUNDED"),
+    ("PARTIALLY_REFUNDED", "PARTIALLY_REFUNDED"),
+    ("PARTIALLY_REFUNDED", "REFUNDED"),
 }
+FINAL = {"DECLINED", "FAILED", "VOIDED", "EXPIRED", "REFUNDED"}
 
 
 class TestTransitions:
@@ -33,5 +55,24 @@ class TestTransitions:
             reached |= {after for before in reached for after in TRANSITIONS[before]}
         assert reached == set(PaymentStatus)
 
-    def test_lead_out_of_everything_but_what_is_decided(self) -> None:
-        assert {status for status in PaymentStatus if not TRANSITIONS[status]} == DECIDED
+    def test_lead_out_of_everything_but_what_is_final(self) -> None:
+        assert {status for status in PaymentStatus if not TRANSITIONS[status]} == FINAL
+
+    def test_never_lead_back_from_what_is_decided(self) -> None:
+        for status in DECIDED:
+            assert TRANSITIONS[status] <= DECIDED
+        assert set(PaymentStatus) - DECIDED == {"PENDING", "IN_REVIEW"}
+
+    def test_never_lead_back_to_a_hold(self) -> None:
+        for status in DECIDED - HOLDING:
+            assert not TRANSITIONS[status] & HOLDING
+
+
+class TestStatusWithoutHold:
+    @pytest.mark.parametrize(
+        ("refunded_minor", "status"),
+        [(0, "CAPTURED"), (1, "PARTIALLY_REFUNDED"), (99, "PARTIALLY_REFUNDED"), (100, "REFUNDED")],
+    )
+    def test_follows_the_amounts(self, refunded_minor: int, status: str) -> None:
+        found = status_without_hold(captured_minor=100, refunded_minor=refunded_minor)
+        assert found == status

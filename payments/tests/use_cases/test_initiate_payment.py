@@ -7,7 +7,8 @@ from django.db import IntegrityError, transaction
 
 from payments.models import Payment
 from payments.tests.conftest import NOW, terms
-from payments.use_cases.initiate_payment import IdempotencyKeyExpired, Terms, initiate_payment
+from payments.use_cases.initiate_payment import Terms, initiate_payment
+from payments.use_cases.place_operation import IdempotencyKeyExpired
 from shared import clock
 from shared.identifiers import new_id
 from shared.models import Event
