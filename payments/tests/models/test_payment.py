@@ -318,10 +318,17 @@ class TestDecided:
         payment.request_cancel(now=NOW)
         assert not payment.is_at_rest
         VERBS["authorise"](payment)
-        assert not payment.is_at_rest
         payment.reserve_release(now=NOW)
         assert not payment.is_at_rest
         payment.release(VOIDED, now=NOW)
+        assert payment.is_at_rest
+
+    def test_is_at_rest_when_its_processor_would_not_release_it(self) -> None:
+        payment = payment_in(P)
+        payment.request_cancel(now=NOW)
+        VERBS["authorise"](payment)
+        payment.reserve_release(now=NOW)
+        payment.give_back_release(now=NOW)
         assert payment.is_at_rest
 
 
