@@ -242,7 +242,7 @@ class Payment(models.Model):
         self.give_back_capture(amount_minor, is_final=is_final, now=now)
         self.captured_minor += amount_minor
         self.captured_at = now
-        released_minor = self.held_minor if is_final else 0
+        released_minor = self.held_minor - self.capturing_minor if is_final else 0
         self.released_minor += released_minor
         self._become(self._status_by_amounts(PaymentStatus.PARTIALLY_CAPTURED), now)
         return released_minor

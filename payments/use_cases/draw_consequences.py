@@ -228,6 +228,8 @@ def _give_back_refund(payment: Payment, operation: Operation, now: datetime) -> 
 
 
 def _book_late(payment: Payment, operation: Operation, now: datetime) -> Consequences:
+    if operation.reversals.exists():
+        return Consequences()  # heard again
     log.warning("done after it had been given up", operation=str(operation.pk))
     if operation.kind == OperationKind.AUTHORISE:
         return Consequences(planned=[Operation.to_reverse(operation, payment)])

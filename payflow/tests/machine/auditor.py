@@ -7,77 +7,24 @@ taken, with the sentence it rests on. Amounts are in minor units.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import count
+from datetime import datetime
 
-SENDS = 5
-"""Retried with the same key, at most 5 sends, then FAILED (capacity given back)."""
-HOLD = timedelta(days=7)
-
-OPEN, APPROVED, DECLINED, FAILED, DROPPED = "OPEN", "APPROVED", "DECLINED", "FAILED", "DROPPED"
-AUTHORISE, CAPTURE, VOID, REFUND = "authorise", "capture", "void", "refund"
-SEND, INQUIRE = "send", "inquire"
-
-
-class Refused(Exception):
-    """The command must be refused with the error of this name."""
-
-    def __init__(self, name: str) -> None:
-        """Say which error."""
-        super().__init__(name)
-        self.name = name
-
-
-@dataclass
-class Call:
-    """An operation as it must be: what was reserved, sent and answered."""
-
-    kind: str
-    amount: int
-    is_final: bool = False
-    ends_as: str = ""
-    """VOIDED or EXPIRED, for what releases a hold."""
-    undoes_late_success: bool = False
-    state: str = OPEN
-    sends: int = 0
-    is_unknown: bool = False
-    is_pending: bool = False
-    was_found_done: bool = False
-    number: int = field(default_factory=count().__next__)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether its outcome is still to come."""
-        return self.state == OPEN
-
-    @property
-    def next_step(self) -> str:
-        """An UNKNOWN or PENDING one is asked about before it is ever sent again."""
-        if not self.is_open or self.is_unknown or self.is_pending:
-            return INQUIRE
-        return SEND
-
-
-@dataclass
-class Entries:
-    """What the ledger must have posted for a payment, per type of entry."""
-
-    auth: int = 0
-    capture: int = 0
-    refund: int = 0
-    void: int = 0
-    expiry: int = 0
-    release: int = 0
-
-    @property
-    def pending(self) -> int:
-        """The open hold: hold opened = captured from it + released."""
-        return self.auth - self.capture - self.void - self.expiry - self.release
-
-    @property
-    def available(self) -> int:
-        """Captures less refunds."""
-        return self.capture - self.refund
+from payflow.tests.machine.calls import (
+    APPROVED,
+    AUTHORISE,
+    CAPTURE,
+    DECLINED,
+    DROPPED,
+    FAILED,
+    HOLD,
+    REFUND,
+    SEND,
+    SENDS,
+    VOID,
+    Call,
+    Entries,
+    Refused,
+)
 
 
 @dataclass
@@ -96,7 +43,6 @@ class Life:
     is_assessed: bool = False
     is_cancelled: bool = False
     is_held: bool = False
-    is_finally_captured: bool = False
     calls: list[Call] = field(default_factory=list)
     entries: Entries = field(default_factory=Entries)
 
@@ -119,38 +65,60 @@ class Life:
 
     @property
     def is_closing(self) -> bool:
-        """Whether what is in flight, or done, leaves nothing of the hold for others."""
-        return bool(
-            self._open(VOID)
-            or any(call.is_final for call in self._open(CAPTURE))
-            or self.is_finally_captured
-        )
+        """Whether what is in flight leaves nothing of the hold for others."""
+        return bool(self._open(VOID)) or any(call.is_final for call in self._open(CAPTURE))
 
     @property
     def uncaptured(self) -> int:
         """What of the hold is neither captured nor being captured."""
         return self.authorised - self.captured - self.capturing
 
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether the time of the hold is over."""
+        return self.deadline is not None and self.deadline <= now
+
     @property
     def unrefunded(self) -> int:
         """What of the captured money is neither refunded nor being refunded."""
         return self.captured - self.refunded - self.refunding
 
+    @property
+    def facts(self) -> dict[str, object]:
+        """What must be stored."""
+        return {
+            "status": self.status,
+            "authorised": self.authorised,
+            "captured": self.captured,
+            "capturing": self.capturing,
+            "released": self.entries.released,
+            "refunded": self.refunded,
+            "refunding": self.refunding,
+            "in_doubt": self.in_doubt,
+        }
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is held and nothing is in flight."""
+        is_decided = self.status not in {"PENDING", "IN_REVIEW"}
+        return is_decided and not self.is_held and not any(c.is_open for c in self.calls)
+
     # What merchants ask
 
-    def capture(self, amount: int | None, *, is_final: bool) -> Call:
+    def capture(self, amount: int | None, *, is_final: bool, now: datetime) -> Call:
         """
         Reserve, or refuse.
 
-        Choice: while a final capture or a release is in flight, nothing more can be captured
-        ("a final capture releases the rest"): payment_not_capturable.
+        Choice: a final capture in flight has reserved all ("releases the rest"), so nothing fits
+        beside it; a release in flight leaves nothing to capture; nor does the end of the hold's
+        time ("captureBefore"), whether its expiry has begun or not.
         """
         if self.status in {"CAPTURED", "PARTIALLY_REFUNDED", "REFUNDED"}:
             raise Refused("AlreadyCaptured")
-        if not self.is_held or self.is_closing:
+        if not self.is_held or self._open(VOID) or self.is_overdue(now):
             raise Refused("PaymentNotCapturable")
-        wanted = self.uncaptured if amount is None else amount
-        if not 0 < wanted <= self.uncaptured:
+        free = 0 if self.is_closing else self.uncaptured
+        wanted = free if amount is None else amount
+        if not 0 < wanted <= free:
             raise Refused("CaptureExceedsAuthorisation")
         return self._plan(Call(CAPTURE, wanted, is_final=is_final))
 
@@ -210,7 +178,7 @@ class Life:
 
     def expire(self, now: datetime) -> Call | None:
         """7 days, or captureBefore; expiry waits for what is in flight."""
-        if not self.is_held or self.deadline is None or self.deadline > now:
+        if not self.is_held or not self.is_overdue(now):
             return None
         if self._open(CAPTURE) or self._open(VOID):
             return None
@@ -218,16 +186,29 @@ class Life:
 
     # What processors answer
 
+    def waits(self, call: Call) -> bool:
+        """
+        Whether it is not called yet.
+
+        Choice: a final capture is sent when the captures before it have ended, because it "releases
+        the rest" and theirs is reserved. A dropped call, and one that was answered with a decision,
+        is not called any more.
+        """
+        if call.state in {DROPPED, DECLINED} or (call.state == APPROVED and not call.was_late):
+            return True
+        is_send = call.is_open and call.step == SEND
+        return is_send and call.is_final and len(self._open(CAPTURE)) > 1
+
     def hear(self, call: Call, answer: str, now: datetime) -> Call | None:
         """
-        Take an answer to what `call.next_step` named; returns the call that it leads to.
+        Take an answer to what `call.step` named; returns the call that it leads to.
 
         Answers: APPROVED, DECLINED, RETRYABLE, NOT_SENT (of an inquiry: not found), UNKNOWN,
         PENDING.
         """
         if not call.is_open:
-            return self._hear_late(call, answer)
-        if call.next_step == SEND:
+            return self._hear_late(call, answer, now)
+        if call.step == SEND:
             call.sends += 1
         call.is_unknown, call.is_pending = answer == "UNKNOWN", answer == "PENDING"
         if answer == "APPROVED":
@@ -235,7 +216,7 @@ class Life:
             return self._carry_out(call, now)
         if answer == "DECLINED":
             self._conclude_without(call, DECLINED)
-        elif answer in {"NOT_SENT", "RETRYABLE"} and call.sends >= SENDS:
+        elif answer in {"NOT_SENT", "RETRYABLE"} and self._is_given_up(call):
             self._conclude_without(call, FAILED)
         return None
 
@@ -261,6 +242,12 @@ class Life:
     def _was_sent(self) -> bool:
         return any(call.kind == AUTHORISE and call.sends for call in self.calls)
 
+    def _is_given_up(self, call: Call) -> bool:
+        """Choice: what certainly was not done when it is cancelled is "not yet sent": it FAILS."""
+        if call.kind == AUTHORISE and self.is_cancelled:
+            return True
+        return call.sends >= SENDS and not call.is_tried_for_ever
+
     def _drop_what_is_open(self) -> None:
         for call in self.calls:
             if call.is_open:
@@ -270,10 +257,12 @@ class Life:
         self.status = status
 
     def _conclude_without(self, call: Call, state: str) -> None:
+        """Choice: a hold whose time is over EXPIRES whatever its processor says to its release."""
         call.state = state
         if call.kind == AUTHORISE:
             self._end(state)
-        self._close_if_nothing_is_held("VOIDED")
+        elif call.ends_as == "EXPIRED":
+            self._release(call)
 
     def _carry_out(self, call: Call, now: datetime) -> Call | None:
         if call.undoes_late_success:
@@ -295,17 +284,21 @@ class Life:
         self.is_held, self.status = True, "AUTHORISED"
         self.deadline = min(self.capture_before or now + HOLD, now + HOLD)
         if self.is_cancelled:
-            return self.void()
-        if self.captures_at_once:
-            return self.capture(None, is_final=True)
+            call = self.void()
+            call.undoes_cancelled = True
+            return call
+        if self.captures_at_once and not self.is_overdue(now):
+            return self.capture(None, is_final=True, now=now)
         return None
 
     def _take(self, call: Call) -> None:
         self.captured += call.amount
         self.entries.capture += call.amount
-        self.is_finally_captured |= call.is_final
         self.status = "PARTIALLY_CAPTURED"
-        self._close_if_nothing_is_held("VOIDED")
+        if call.is_final:
+            self.entries.release += self.uncaptured
+        if not self.entries.pending:
+            self._close("CAPTURED")
 
     def _release(self, call: Call) -> None:
         rest = self.authorised - self.captured
@@ -314,17 +307,6 @@ class Life:
         else:
             self.entries.expiry += rest
         self._close(call.ends_as)
-
-    def _close_if_nothing_is_held(self, empty: str) -> None:
-        """Once nothing is held, the status follows the amounts."""
-        if not self.is_held or self._open(CAPTURE):
-            return
-        rest = self.authorised - self.captured
-        if self.is_finally_captured:
-            self.entries.release += rest
-            self._close(empty)
-        elif not rest:
-            self._close(empty)
 
     def _close(self, empty: str) -> None:
         self.is_held = False
@@ -341,45 +323,36 @@ class Life:
         else:
             self.status = "REFUNDED"
 
-    def _hear_late(self, call: Call, answer: str) -> Call | None:
+    def _hear_late(self, call: Call, answer: str, now: datetime) -> Call | None:
         """
         Late success after we gave up is recorded and reversed, never lost.
 
-        Choice: a late capture or refund for which there is still room is recorded as what it is, a
-        capture or refund; what has no room is reversed ("an operation keeps its amount reserved",
-        and this one's was given back).
+        Choice: what still can be is recorded as what it is, and not reversed; a capture or hold
+        that cannot is reversed, once. Beside captures in flight a final one releases nothing ("an
+        operation in flight keeps its amount reserved"). A refund or a void cannot be reversed: one
+        for which there is no room stays given up, and may be heard again.
         """
-        if answer != "APPROVED" or call.state not in {DECLINED, FAILED}:
+        if answer != "APPROVED" or call.state != FAILED:
             return None
-        call.state, call.was_found_done = APPROVED, True
         if call.kind == AUTHORISE:
-            return self._undo(VOID, call.amount)
-        if call.kind == CAPTURE:
-            if self.is_held and not self.is_closing and call.amount <= self.uncaptured:
-                self._take(call)
-                return None
-            return self._undo(REFUND, call.amount)
-        if call.kind == REFUND and call.amount <= self.unrefunded:
-            self.refunded += call.amount
-            self.entries.refund += call.amount
-            self._follow_the_amounts()
-        return None
+            return self._undo(call, VOID)
+        if call.kind == CAPTURE and not self._has_room(call, now):
+            return self._undo(call, REFUND)
+        if not self._has_room(call, now):
+            return None
+        call.is_final = call.is_final and not self._open(CAPTURE)
+        call.state = APPROVED
+        return self._carry_out(call, now)
 
-    def _undo(self, kind: str, amount: int) -> Call:
-        return self._plan(Call(kind, amount, undoes_late_success=True))
+    def _has_room(self, call: Call, now: datetime) -> bool:
+        if call.kind == REFUND:
+            return call.amount <= self.unrefunded
+        if not self.is_held or self.is_closing:
+            return False
+        if call.kind == VOID:
+            return not self._open(CAPTURE)
+        return call.amount <= self.uncaptured and not self.is_overdue(now)
 
-
-@dataclass
-class Till:
-    """What one merchant's keys were used for."""
-
-    payments: dict[str, Life] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-    """Keys of captures, voids, refunds and cancellations that led to an operation."""
-    burnt: set[str] = field(default_factory=set)
-
-    def spend(self, key: str) -> None:
-        """Payments and operations keep their keys for ever."""
-        if key in self.used:
-            raise Refused("IdempotencyKeyExpired")
-        self.used.add(key)
+    def _undo(self, late: Call, kind: str) -> Call:
+        late.state, late.was_late = APPROVED, True
+        return self._plan(Call(kind, late.amount, undoes_late_success=True))
