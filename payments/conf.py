@@ -6,6 +6,9 @@ CALL_LEASE_SECONDS = 30
 """How long a dispatcher may be busy with one processor call before another takes it over."""
 MAX_SENDS = 5
 """How often a call that certainly did not arrive is sent again before it FAILS."""
+HELD_BACK_SECONDS = 600
+"""How long a call waits for an open circuit to close before it FAILS."""
+HELD_BACK_PAUSE_SECONDS = 5
 INQUIRY_SECONDS = (1, 2, 5, 10, 30, 60, 300, 3600)
 """Pauses between inquiries about an unknown outcome; the last one repeats for ever."""
 LATE_LOOK_SECONDS = (60, 600, 3600)

@@ -18,9 +18,10 @@ from payments.models import (
     Resolution,
     StatusChange,
 )
-from payments.models.operation import IN_DOUBT, OperationQuerySet
+from payments.models.operation import OperationQuerySet
+from payments.models.operation_table import IN_DOUBT
 from payments.models.payment import PaymentQuerySet
-from shared.errors import NotFound
+from shared.errors import Conflict, NotFound
 from shared.event_bus.standing import Backlog, backlog_of
 
 
@@ -36,6 +37,14 @@ class RefundNotFound(NotFound):
     """There is no such refund."""
 
 
+class IdempotencyKeyExpired(Conflict):
+    """
+    This idempotency key was used long ago, and its answer is no longer kept.
+
+    Look the payment up, or use a new key for a new request.
+    """
+
+
 def get_payment(*, merchant_id: UUID, payment_id: UUID) -> Payment:
     """A payment of the merchant. Raises: PaymentNotFound, also for another merchant's."""
     payment = Payment.objects.filter(pk=payment_id, merchant_id=merchant_id).first()
@@ -44,8 +53,17 @@ def get_payment(*, merchant_id: UUID, payment_id: UUID) -> Payment:
     return payment
 
 
-def get_payment_to_change(*, merchant_id: UUID, payment_id: UUID) -> Payment:
-    """A payment of the merchant, row-locked until the commit. Raises: PaymentNotFound."""
+def get_payment_to_change(*, merchant_id: UUID, payment_id: UUID, idempotency_key: str) -> Payment:
+    """
+    A payment of the merchant, row-locked until the commit, for a demand under a fresh key.
+
+    Raises:
+        IdempotencyKeyExpired: another operation was asked for under the key.
+        PaymentNotFound.
+
+    """
+    if Operation.objects.filter(merchant_id=merchant_id, idempotency_key=idempotency_key).exists():
+        raise IdempotencyKeyExpired
     payment = Payment.objects.locked([payment_id]).get(str(payment_id))
     if payment is None or payment.merchant_id != merchant_id:
         raise PaymentNotFound

@@ -10,10 +10,11 @@ from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
-from django.db import connection, models
+from django.db import OperationalError, connection, models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from shared.db import sqlstate
 from shared.errors import Conflict, NotAllowed
 from shared.postgres.naming import schema_table
 
@@ -205,6 +206,10 @@ class Publication(Outstanding):
         return f"{self.listener_id} ← #{self.event_id}"
 
 
+class IdempotencyKeyInUse(Conflict):
+    """The first request with this idempotency key is still being accepted; try again."""
+
+
 class KeyUsedElsewhere(Conflict):
     """This key was used for a request of another kind."""
 
@@ -213,10 +218,21 @@ class IdempotencyRecordQuerySet(models.QuerySet["IdempotencyRecord"]):
     """Burning keys: claiming them for nothing, so that no request can use them any more."""
 
     def burn(self, merchant_id: UUID, key: str) -> bool:
-        """Claim a key for nothing, for ever; waits for a request under way. True if it was free."""
-        with connection.cursor() as cursor:
-            cursor.execute(_BURN, [merchant_id, key])
-            return bool(cursor.rowcount == 1)
+        """
+        Claim a key for nothing, for ever; waits for a request under way. True if it was free.
+
+        Raises:
+            IdempotencyKeyInUse: that request takes too long.
+
+        """
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(_BURN, [merchant_id, key])
+                return bool(cursor.rowcount == 1)
+        except OperationalError as error:
+            if sqlstate(error) == "55P03":
+                raise IdempotencyKeyInUse from None
+            raise
 
     def unburn(self, merchant_id: UUID, key: str) -> None:
         """Undo `burn` in its transaction."""

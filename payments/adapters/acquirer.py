@@ -21,6 +21,7 @@ from django.conf import settings
 from payments.adapters import strict
 from payments.adapters.http_client import InDoubt, NotSent, Reply, client_for
 from payments.domain.processor import (
+    INSTRUMENT_NOT_TAKEN,
     Bank,
     CallbackNotAuthentic,
     Card,
@@ -61,7 +62,7 @@ class _Acquirer:
     def authorise(self, instruction: Instruction) -> Outcome:
         """Hold the amount; NOT_SENT for an instrument that this processor does not take."""
         if not isinstance(instruction.instrument, self.instruments):
-            return Outcome(OutcomeKind.NOT_SENT, reason="instrument_not_taken")
+            return Outcome(OutcomeKind.NOT_SENT, reason=INSTRUMENT_NOT_TAKEN)
         body = _amount(instruction) | {
             "merchantReference": str(instruction.payment_id),
             "instrument": _instrument(instruction.instrument),
@@ -179,7 +180,7 @@ def _instrument(instrument: Instrument | None) -> dict[str, Any]:
             return {"type": "NETBANKING", "bankCode": instrument.code}
         case ProcessorToken():
             return {"type": "TOKEN", "token": instrument.token}
-    raise InDoubt("instrument_not_taken")  # excluded by `authorise`
+    raise InDoubt(INSTRUMENT_NOT_TAKEN)  # excluded by `authorise`
 
 
 def _answered(instruction: Instruction, reply: Reply) -> Outcome:

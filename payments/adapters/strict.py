@@ -40,10 +40,14 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value
 
 
+_LONGEST_ADDRESS = 2000
+
+
 def web_address(value: object) -> str:
     """A URL that a browser may be sent to; `javascript:` is none."""
     url = text(value)
-    if not url.startswith(("https://", "http://")):
+    is_address = url.startswith(("https://", "http://")) and len(url) <= _LONGEST_ADDRESS
+    if not is_address or not url.isprintable():
         raise NotAsPublished("not a web address")
     return url
 

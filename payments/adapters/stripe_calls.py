@@ -19,6 +19,7 @@ from payments.adapters.stripe_library import (
     stripe_client,
 )
 from payments.domain.processor import (
+    INSTRUMENT_NOT_TAKEN,
     Card,
     Instruction,
     Instrument,
@@ -237,7 +238,7 @@ def _instrument(instrument: Instrument | None) -> dict[str, Any]:
         case Card(number, exp_month, exp_year):
             card = {"number": number, "exp_month": exp_month, "exp_year": exp_year}
         case _:
-            raise NotSent("instrument_not_taken")
+            raise NotSent(INSTRUMENT_NOT_TAKEN)
     return {"payment_method_data": {"type": "card", "card": card}}
 
 

@@ -13,6 +13,8 @@ from django.conf import settings
 
 from payments.adapters.stripe_intent import OPERATION
 from payments.domain.processor import (
+    CURRENCY_NOT_TAKEN,
+    INSTRUMENT_NOT_TAKEN,
     CallbackNotAuthentic,
     Card,
     Instruction,
@@ -39,9 +41,9 @@ class StripeProcessor:
     def authorise(self, instruction: Instruction) -> Outcome:
         """Hold the amount with a confirmed PaymentIntent."""
         if not isinstance(instruction.instrument, self.instruments):
-            return Outcome(OutcomeKind.NOT_SENT, reason="instrument_not_taken")
+            return Outcome(OutcomeKind.NOT_SENT, reason=INSTRUMENT_NOT_TAKEN)
         if instruction.currency in OTHER_UNITS:
-            return Outcome(OutcomeKind.NOT_SENT, reason="currency_not_taken")
+            return Outcome(OutcomeKind.NOT_SENT, reason=CURRENCY_NOT_TAKEN)
         return self._send(instruction)
 
     def capture(self, instruction: Instruction) -> Outcome:

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from payments.admin.columns import ProcessorFilter, link
 from payments.domain.processor import OperationKind
 from payments.models import Operation, Payment, Resolution, Verdict
-from payments.models.operation import IN_DOUBT
+from payments.models.operation_table import IN_DOUBT
 from payments.use_cases.confirm_resolution import confirm_resolution
 from payments.use_cases.propose_resolution import propose_resolution
 from payments.use_cases.reject_resolution import reject_resolution

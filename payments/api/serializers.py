@@ -61,12 +61,6 @@ class PaymentRequest(WithAmount):
     description = Text(required=False, max_length=500, allow_blank=True, default="")
     metadata = Metadata(required=False, default=dict)
 
-    def validate_captureBefore(self, instant: datetime) -> datetime:
-        """Refuse an end of the hold that is over or that nobody would wait for."""
-        if not timedelta() < instant - clock.now() <= timedelta(days=conf.HOLD_DAYS):
-            raise serializers.ValidationError("Send an instant within the next 7 days.")
-        return instant
-
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Know where to send the payer back to."""
         if attrs["paymentMethod"]["type"] == "NETBANKING" and "returnUrl" not in attrs:
@@ -213,6 +207,8 @@ class PaymentList(serializers.Serializer[Any]):
 
 def terms_of(validated: dict[str, Any], principal: Principal, key: str) -> Terms:
     """What the merchant asks for, from a validated body."""
+    # Not in the serializer: a repeat of a request is answered as the first time, at any time.
+    _check_end_of_hold(validated.get("captureBefore"))
     method = validated["paymentMethod"]
     bank = {"bankCode": method["bankCode"]} if "bankCode" in method else {}
     return Terms(
@@ -232,6 +228,12 @@ def terms_of(validated: dict[str, Any], principal: Principal, key: str) -> Terms
         description=validated["description"],
         metadata=validated["metadata"],
     )
+
+
+def _check_end_of_hold(instant: datetime | None) -> None:
+    if instant and not timedelta() < instant - clock.now() <= timedelta(days=conf.HOLD_DAYS):
+        message = "Send an instant within the next 7 days."
+        raise serializers.ValidationError({"captureBefore": [message]})
 
 
 def payment_resource(payment: Payment) -> dict[str, Any]:

@@ -38,6 +38,15 @@ LAPSED = frozenset({"redirect_expired"})
 
 RESOLVED_BY_PEOPLE = "resolved_by_people"
 """The reason of an outcome that two people agreed on, because the processor would not say."""
+CIRCUIT_OPEN = "circuit_open"
+"""It was held back, because its processor does not answer."""
+INSTRUMENT_GONE = "token_deleted"
+INSTRUMENT_NOT_TAKEN = "instrument_not_taken"
+CURRENCY_NOT_TAKEN = "currency_not_taken"
+NOT_ASKED = frozenset(
+    {RESOLVED_BY_PEOPLE, CIRCUIT_OPEN, INSTRUMENT_GONE, INSTRUMENT_NOT_TAKEN, CURRENCY_NOT_TAKEN}
+)
+"""Reasons of outcomes for which no processor was asked: they say nothing about its health."""
 
 
 @dataclass(frozen=True)

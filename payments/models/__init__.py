@@ -1,7 +1,8 @@
 """The module's aggregates."""
 
 from payments.models.circuit_breaker import BreakerState, CircuitBreaker
-from payments.models.operation import Operation, Purpose, Verdict
+from payments.models.operation import Operation
+from payments.models.operation_table import Purpose, Verdict
 from payments.models.payment import Payment
 from payments.models.resolution import Resolution
 from payments.models.route import Route, RoutingTable

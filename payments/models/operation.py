@@ -2,21 +2,31 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 
 from payments import conf
 from payments.domain.processor import (
+    CIRCUIT_OPEN,
+    INSTRUMENT_GONE,
     RESOLVED_BY_PEOPLE,
     UNDECIDED,
     OperationKind,
     Outcome,
     OutcomeKind,
+)
+from payments.models.operation_table import (
+    CHANGED,
+    CONSTRAINTS,
+    IN_DOUBT,
+    INDEXES,
+    NEVER_GIVEN_UP,
+    Purpose,
+    Verdict,
 )
 from payments.models.payment import Payment
 from shared.identifiers import new_id
@@ -24,35 +34,6 @@ from shared.models import Outstanding
 from shared.money import format_amount
 from shared.postgres.batches import insert_all, update_all
 from shared.postgres.naming import schema_table
-
-
-class Verdict(StrEnum):
-    """What became of an operation in the end."""
-
-    APPROVED = "APPROVED"
-    DECLINED = "DECLINED"
-    FAILED = "FAILED"
-    """It certainly was not done, and is not tried any more."""
-    PASSED_ON = "PASSED_ON"
-    """It certainly was not done, and another processor is asked."""
-
-
-class Purpose(StrEnum):
-    """Who wanted it."""
-
-    MERCHANT = "MERCHANT"
-    AT_ONCE = "AT_ONCE"
-    """The capture of a payment that was taken with `capture: true`."""
-    EXPIRY = "EXPIRY"
-    """The release of a hold whose time is over."""
-    CANCEL = "CANCEL"
-    """The release of a hold that was cancelled before we knew of it."""
-    REVERSAL = "REVERSAL"
-    """The undoing of what a processor did after we had given it up."""
-
-
-NEVER_GIVEN_UP = frozenset({Purpose.EXPIRY, Purpose.CANCEL, Purpose.REVERSAL})
-"""Nobody waits for these and nobody would ask for them again."""
 
 
 class OperationQuerySet(models.QuerySet["Operation"]):
@@ -64,7 +45,7 @@ class OperationQuerySet(models.QuerySet["Operation"]):
 
     def write_outcomes(self, operations: Sequence["Operation"]) -> None:
         """Write what became of operations."""
-        update_all(operations, _CHANGED)
+        update_all(operations, CHANGED)
 
     def payments_in_doubt(self, payment_ids: Sequence[Any]) -> set[Any]:
         """Those of the payments that have an operation whose outcome is unknown."""
@@ -81,6 +62,7 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         self.filter(pk=operation_id).update(
             attempts=F("attempts") + 1, ended=F("attempts") + 1, parked_at=None, last_error=""
         )
+        operation.parked_at = None
         return operation
 
     def make_due(self, operation_id: UUID, processor: str) -> bool:
@@ -89,6 +71,10 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         waiting = self.filter(pk=operation_id, processor=processor, attempts=F("ended"))
         heard = waiting.exclude(verdict__in=[Verdict.APPROVED, Verdict.DECLINED])
         return heard.filter(attempts__gt=0, parked_at=None).update(due_at=Now()) == 1
+
+    def is_under_way(self, operation_id: UUID) -> bool:
+        """Whether a worker is busy with it at this moment."""
+        return self.filter(pk=operation_id, verdict="", attempts__gt=F("ended")).exists()
 
     def take_back_unsent(self, payment: Payment) -> bool:
         """
@@ -99,21 +85,6 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         unsent = self.filter(payment=payment, attempts=0, verdict="")
         unsent.update(verdict=Verdict.FAILED, reason="cancelled", due_at=None)
         return not self.filter(payment=payment, verdict="").exists()
-
-
-IN_DOUBT = Q(verdict="", outcome=OutcomeKind.UNKNOWN.value)
-
-_CHANGED = (
-    "outcome",
-    "verdict",
-    "is_retryable",
-    "processor_reference",
-    "reason",
-    "sends",
-    "inquiries",
-    "late_looks",
-    "due_at",
-)
 
 
 class Operation(Outstanding):
@@ -160,39 +131,8 @@ class Operation(Outstanding):
 
     class Meta:
         db_table = schema_table("payments", "operation")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["payment", "cause_event_id", "processor"], name="operation_once_per_event"
-            ),
-            models.UniqueConstraint(
-                fields=["merchant_id", "idempotency_key"], name="uq_operation_idempotency_key"
-            ),
-            models.UniqueConstraint(fields=["reverses"], name="operation_reverses_once"),
-            models.CheckConstraint(
-                condition=Q(kind__in=[kind.value for kind in OperationKind]),
-                name="operation_kind_is_known",
-            ),
-            models.CheckConstraint(
-                condition=Q(outcome__in=["", *(kind.value for kind in OutcomeKind)]),
-                name="operation_outcome_is_known",
-            ),
-            models.CheckConstraint(
-                condition=Q(verdict__in=["", *(verdict.value for verdict in Verdict)]),
-                name="operation_verdict_is_known",
-            ),
-            models.CheckConstraint(
-                condition=Q(amount_minor__gte=1), name="operation_amount_above_zero"
-            ),
-        ]
-        indexes = [
-            models.Index(
-                fields=["due_at"], name="operation_due", condition=Q(due_at__isnull=False)
-            ),
-            models.Index(
-                fields=["parked_at"], name="operation_parked", condition=Q(parked_at__isnull=False)
-            ),
-            models.Index(fields=["merchant_id"], name="operation_in_doubt", condition=IN_DOUBT),
-        ]
+        constraints = CONSTRAINTS
+        indexes = INDEXES
 
     def __str__(self) -> str:
         """Kind, amount, processor and what became of it."""
@@ -286,12 +226,20 @@ class Operation(Outstanding):
         self.outcome, self.reason = outcome.kind, outcome.reason
         self.is_retryable = outcome.is_retryable
         self.processor_reference = outcome.reference or self.processor_reference
-        self.verdict = self.verdict or self._verdict()
+        self.verdict = self.verdict or self._verdict(now)
         self.due_at = self._due_after(now)
+        if self.purpose == Purpose.REVERSAL and self.verdict == Verdict.DECLINED:
+            # Nobody else will miss this money: people have to find out what to do.
+            self.verdict, self.due_at, self.parked_at = "", None, now
 
     def pass_on(self, *, now: datetime) -> None:
         """Another processor is asked instead."""
         self.verdict = Verdict.PASSED_ON
+        self.due_at = self._due_after(now)
+
+    def give_up(self, reason: str, *, now: datetime) -> None:
+        """It was not done and shall not be; what was in doubt once is still looked at late."""
+        self.verdict, self.reason = Verdict.FAILED, reason
         self.due_at = self._due_after(now)
 
     def resolve(self, verdict: Verdict, *, reason: str) -> None:
@@ -350,22 +298,26 @@ class Operation(Outstanding):
     def _count(self, outcome: Outcome) -> None:
         # What went without an end counts as a send although it did not arrive: a call that kills
         # its dispatcher every time must come to an end, too.
-        is_send = not self.was_inquiry or (
-            outcome.kind == OutcomeKind.NOT_SENT and self.went_without_end
-        )
+        is_lost = outcome.kind == OutcomeKind.NOT_SENT and self.went_without_end
+        is_send = (not self.was_inquiry or is_lost) and outcome.reason != CIRCUIT_OPEN
         self.late_looks += bool(self.verdict)
         self.inquiries += self.was_inquiry
         self.sends += is_send
 
-    def _verdict(self) -> str:
+    def _verdict(self, now: datetime) -> str:
         if self.outcome == OutcomeKind.APPROVED:
             return Verdict.APPROVED
         if self.outcome == OutcomeKind.DECLINED and not self.is_retryable:
             return Verdict.DECLINED
         is_undone = self.outcome not in UNDECIDED
-        is_given_up = self.sends >= conf.MAX_SENDS and self.purpose not in NEVER_GIVEN_UP
+        is_enough = self.sends >= conf.MAX_SENDS or self._was_held_back_for_long(now)
+        is_given_up = is_enough and self.purpose not in NEVER_GIVEN_UP
         is_ended = is_given_up or self.reason == RESOLVED_BY_PEOPLE
         return Verdict.FAILED if is_undone and is_ended else ""
+
+    def _was_held_back_for_long(self, now: datetime) -> bool:
+        long_ago = now - timedelta(seconds=conf.HELD_BACK_SECONDS)
+        return self.reason == CIRCUIT_OPEN and self.created_at < long_ago
 
     def _due_after(self, now: datetime) -> datetime | None:
         pause_seconds = self._late_pause() if self.verdict else self._pause_seconds()
@@ -374,12 +326,16 @@ class Operation(Outstanding):
     def _pause_seconds(self) -> float:
         if self.outcome in UNDECIDED:
             return conf.INQUIRY_SECONDS[min(self.inquiries, len(conf.INQUIRY_SECONDS) - 1)]
+        if self.reason == CIRCUIT_OPEN:
+            return conf.HELD_BACK_PAUSE_SECONDS
         # Some are sent again for ever: a power without a limit would overflow.
         return min(2.0 ** min(self.sends, 20), conf.INQUIRY_SECONDS[-1])
 
     def _late_pause(self) -> float:
         # A send that was in doubt may still be under way when we give up.
-        was_given_up = self.verdict in (Verdict.FAILED, Verdict.PASSED_ON)
+        was_given_up = (
+            self.verdict in (Verdict.FAILED, Verdict.PASSED_ON) or self.reason == INSTRUMENT_GONE
+        )
         is_watched = was_given_up and self.inquiries > 0 and not self.is_late_success
         if is_watched and self.late_looks < len(conf.LATE_LOOK_SECONDS):
             return conf.LATE_LOOK_SECONDS[self.late_looks]

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import Q
 
-from payments.models.operation import Operation, Verdict
+from payments.models.operation import Operation
+from payments.models.operation_table import Verdict
 from shared.identifiers import new_id
 from shared.models import Proposal
 from shared.postgres.naming import schema_table

@@ -28,7 +28,9 @@ def capture_payment(
     """
     with db.transaction():
         payment = get_payment_to_change(
-            merchant_id=demand.merchant_id, payment_id=demand.payment_id
+            merchant_id=demand.merchant_id,
+            payment_id=demand.payment_id,
+            idempotency_key=demand.idempotency_key,
         )
         operation = Operation.to_capture(
             payment,

@@ -56,7 +56,7 @@ def draw_consequences(
     Changes the payment and sometimes the operation, writes and publishes nothing.
     """
     if operation.purpose == Purpose.REVERSAL:
-        if operation.verdict == Verdict.DECLINED:
+        if operation.is_parked:
             log.error("a late success could not be undone", operation=str(operation.pk))
         return Consequences()
     if operation.is_late_success:
@@ -92,7 +92,7 @@ def _decide(
 
 def _decide_against(payment: Payment, operation: Operation, now: datetime) -> Consequences:
     if payment.cancel_requested_at and operation.verdict != Verdict.DECLINED:
-        operation.resolve(Verdict.FAILED, reason="cancelled")
+        operation.give_up("cancelled", now=now)
         return _fail(payment, "cancelled", now)
     if operation.may_go_elsewhere and (other := _elsewhere(payment, operation)):
         operation.pass_on(now=now)

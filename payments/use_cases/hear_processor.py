@@ -6,7 +6,7 @@ from payments.adapters.registry import processor_named, processor_names
 from payments.domain.processor import CallbackNotAuthentic
 from payments.models import Operation
 from shared import db
-from shared.errors import DomainError, NotFound
+from shared.errors import Conflict, DomainError, NotFound
 from shared.event_bus import wake
 
 
@@ -20,6 +20,10 @@ class ProcessorNotFound(NotFound):
     """There is no such processor."""
 
 
+class OperationUnderWay(Conflict):
+    """We are asking about this very operation; tell us again in a moment."""
+
+
 def hear_processor(*, processor: str, headers: Mapping[str, str], body: bytes) -> None:
     """
     Ask the processor about the operation its callback names, now instead of later.
@@ -29,6 +33,7 @@ def hear_processor(*, processor: str, headers: Mapping[str, str], body: bytes) -
 
     Raises:
         ProcessorNotFound, CallbackRefused.
+        OperationUnderWay: what is being asked just now may be older than the callback.
 
     """
     if processor not in processor_names():
@@ -42,3 +47,5 @@ def hear_processor(*, processor: str, headers: Mapping[str, str], body: bytes) -
     with db.transaction():
         if Operation.objects.make_due(operation_id, processor):
             wake("payments.operation")
+        elif Operation.objects.is_under_way(operation_id):
+            raise OperationUnderWay

@@ -8,8 +8,8 @@ from uuid import UUID
 from django.db import IntegrityError
 
 from payments.models import Payment
+from payments.queries import IdempotencyKeyExpired
 from payments.use_cases.look_up_token import look_up_token
-from payments.use_cases.place_operation import IdempotencyKeyExpired
 from payments.vault import TokenDetails
 from shared import db
 from shared.event_bus import publish

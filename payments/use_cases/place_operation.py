@@ -7,17 +7,9 @@ from uuid import UUID
 from django.db import IntegrityError
 
 from payments.models import Operation, Payment
+from payments.queries import IdempotencyKeyExpired
 from shared import db
-from shared.errors import Conflict
 from shared.event_bus import wake
-
-
-class IdempotencyKeyExpired(Conflict):
-    """
-    This idempotency key was used long ago, and its answer is no longer kept.
-
-    Look the payment up, or use a new key for a new request.
-    """
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,16 @@ from datetime import datetime
 from uuid import UUID
 
 from payments import vault
-from payments.domain.processor import Instruction, Instrument, OperationKind, Outcome, OutcomeKind
+from payments.domain.processor import (
+    CIRCUIT_OPEN,
+    INSTRUMENT_GONE,
+    Instruction,
+    Instrument,
+    OperationKind,
+    Outcome,
+    OutcomeKind,
+)
 from payments.models import CircuitBreaker, Operation, Payment
-
-CIRCUIT_OPEN = "circuit_open"
-INSTRUMENT_GONE = "token_deleted"
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from payments.domain.processor import RESOLVED_BY_PEOPLE, Outcome, OutcomeKind
+from payments.domain.processor import NOT_ASKED, Outcome, OutcomeKind
 from payments.models import CircuitBreaker, Operation, Payment
 from payments.use_cases.draw_consequences import Consequences, draw_consequences
-from payments.use_cases.prepare_calls import CIRCUIT_OPEN, INSTRUMENT_GONE
 from shared import db
 from shared.event_bus import publish, wake
 
-_NOT_ASKED = frozenset({CIRCUIT_OPEN, RESOLVED_BY_PEOPLE, INSTRUMENT_GONE})
 _SILENCE = frozenset({OutcomeKind.UNKNOWN, OutcomeKind.NOT_SENT})
 Finished = Sequence[tuple[Operation, Outcome | None]]
 
@@ -47,9 +45,11 @@ def record_outcomes(*, finished: Finished, now: datetime) -> None:
         Payment.objects.write(list(payments.values()))
         Operation.objects.plan(consequences.planned)
         publish(*consequences.events)
-        CircuitBreaker.objects.note_answers(answering)
-        for processor, calls in sorted(silent.items()):
-            CircuitBreaker.objects.note_silence(processor, calls, now=now)
+        for processor in sorted(answering | silent.keys()):  # one order of locks for everybody
+            if processor in answering:
+                CircuitBreaker.objects.note_answers([processor])
+            if processor in silent:
+                CircuitBreaker.objects.note_silence(processor, silent[processor], now=now)
         if consequences.planned or any(operation.is_open for operation in operations):
             wake("payments.operation")
 
@@ -69,7 +69,7 @@ def _health(finished: Finished) -> tuple[Counter[str], set[str]]:
     asked = [
         (operation, outcome)
         for operation, outcome in finished
-        if outcome is not None and outcome.reason not in _NOT_ASKED
+        if outcome is not None and outcome.reason not in NOT_ASKED
     ]
     silent = Counter(o.processor for o, outcome in asked if _is_silence(o, outcome))
     return silent, {o.processor for o, outcome in asked if _is_answer(o, outcome)}

@@ -26,7 +26,9 @@ def refund_payment(
     """
     with db.transaction():
         payment = get_payment_to_change(
-            merchant_id=demand.merchant_id, payment_id=demand.payment_id
+            merchant_id=demand.merchant_id,
+            payment_id=demand.payment_id,
+            idempotency_key=demand.idempotency_key,
         )
         operation = Operation.to_refund(
             payment,

@@ -20,7 +20,9 @@ def void_payment(*, demand: Demand, now: datetime) -> Operation:
     """
     with db.transaction():
         payment = get_payment_to_change(
-            merchant_id=demand.merchant_id, payment_id=demand.payment_id
+            merchant_id=demand.merchant_id,
+            payment_id=demand.payment_id,
+            idempotency_key=demand.idempotency_key,
         )
         operation = Operation.to_release(
             payment, purpose=Purpose.MERCHANT, idempotency_key=demand.idempotency_key, now=now

@@ -84,6 +84,8 @@ def mark_done(rows: type[Outstanding], claims: Sequence[Claim[Item]]) -> set[obj
         f"UPDATE {rows._meta.db_table} AS row"
         " SET due_at = NULL, ended = row.attempts, last_error = ''",
         claims,
+        # Recorded once: after a COMMIT whose answer was lost, the second try finds it ended.
+        "AND row.ended < row.attempts",
     )
 
 
@@ -149,13 +151,13 @@ def park_endless(rows: type[Outstanding]) -> None:
         )
 
 
-def _behind_fence(statement: str, claims: Sequence[Claim[Item]]) -> set[object]:
+def _behind_fence(statement: str, claims: Sequence[Claim[Item]], also: str = "") -> set[object]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"{statement}"
             f" {'USING' if statement.startswith('DELETE') else 'FROM'}"
             " unnest(%s, %s::integer[]) AS claim (id, attempts)"
-            " WHERE row.id = claim.id AND row.attempts = claim.attempts RETURNING row.id",
+            f" WHERE row.id = claim.id AND row.attempts = claim.attempts {also} RETURNING row.id",
             [[claim.row_id for claim in claims], [claim.attempts for claim in claims]],
         )
         return {row_id for (row_id,) in cursor.fetchall()}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 from shared import db
@@ -43,9 +44,7 @@ def claim(entry: Intent, limit: int) -> list[Claim[tuple[Outstanding, Any]]]:
     statement = _CLAIM.format(table=entry.rows._meta.db_table)
     rows = list(entry.rows._default_manager.raw(statement, [limit, entry.lease_seconds]))
     works = entry.prepare(rows) if entry.prepare and rows else rows
-    return [
-        Claim(row.pk, row.attempts, (row, work)) for row, work in zip(rows, works, strict=True)
-    ]
+    return [Claim(row.pk, row.attempts, (row, work)) for row, work in zip(rows, works, strict=True)]
 
 
 def run(entry: Intent, claimed: Claim[tuple[Outstanding, Any]]) -> Claim[tuple[Any, Any]]:
@@ -99,7 +98,9 @@ class Raised:
 
 def _finish(entry: Intent, claims: Sequence[Claim[tuple[Any, Any]]]) -> None:
     ours = _outstanding.mark_done(entry.rows, claims)
-    pairs = [claim.item for claim in claims if claim.row_id in ours]
+    # Copies: recording changes rows, and may be rolled back and tried again.
+    done = [claim.item for claim in claims if claim.row_id in ours]
+    pairs = [(copy(row), outcome) for row, outcome in done]
     if pairs:
         entry.record(pairs)
 

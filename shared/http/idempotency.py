@@ -26,7 +26,7 @@ from shared.errors import Conflict, Invalid
 from shared.http.card_numbers import CardNumberRefused, contains_card_number
 from shared.http.principal import Principal, principal_of
 from shared.http.rendering import Renderer
-from shared.models import BURNT
+from shared.models import BURNT, IdempotencyKeyInUse
 
 RETENTION = timedelta(days=30)
 RETENTION_OF_SECRETS = timedelta(hours=24)
@@ -53,10 +53,6 @@ class IdempotencyKeyReused(Conflict):
 
 class IdempotencyKeyCancelled(Conflict):
     """This idempotency key was cancelled before it was used."""
-
-
-class IdempotencyKeyInUse(Conflict):
-    """The first request with this idempotency key is still being accepted; try again."""
 
 
 @dataclass(frozen=True)

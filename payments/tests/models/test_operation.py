@@ -11,7 +11,7 @@ from payments import conf
 from payments.domain.lifecycle import PaymentStatus
 from payments.domain.processor import RESOLVED_BY_PEOPLE, UNDECIDED, Outcome, OutcomeKind
 from payments.models import Operation, Purpose, Verdict
-from payments.models.operation import NEVER_GIVEN_UP
+from payments.models.operation_table import NEVER_GIVEN_UP
 from payments.tests.conftest import NOW, payment_in, planned
 from shared import db
 from shared.identifiers import new_id

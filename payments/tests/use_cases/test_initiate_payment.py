@@ -6,9 +6,9 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from payments.models import Payment
+from payments.queries import IdempotencyKeyExpired
 from payments.tests.conftest import NOW, terms
 from payments.use_cases.initiate_payment import Terms, initiate_payment
-from payments.use_cases.place_operation import IdempotencyKeyExpired
 from shared import clock
 from shared.identifiers import new_id
 from shared.models import Event
