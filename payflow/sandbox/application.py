@@ -17,6 +17,14 @@ from payflow.sandbox.server import Reply, Request
 from payflow.sandbox.stripe_face import StripeFace
 
 
+_GREETING = {
+    "service": "the PayFlow sandbox: an acquirer, a bank and a Stripe for trials",
+    "documentation": "payflow/sandbox/__init__.py",
+    "bank": "/bank/{reference}, where nextAction.url leads",
+    "book": "/book, with the bearer token PAYFLOW_SANDBOX_SECRET",
+}
+
+
 class Application:
     """Everything behind the server; `handle` is what the server calls."""
 
@@ -49,6 +57,8 @@ class Application:
                 return self._bank.handle(request, reference)
             case ["acquirers" | "book" | "control", *_]:
                 return self._handle_known(request, parts)
+            case [""]:
+                return wire.reply(HTTPStatus.OK, _GREETING)
         return wire.error(HTTPStatus.NOT_FOUND, "not_found")
 
     def _handle_known(self, request: Request, parts: list[str]) -> Reply:
