@@ -7,7 +7,7 @@ CALL_LEASE_SECONDS = 30
 MAX_SENDS = 5
 """How often a call that certainly did not arrive is sent again before it FAILS."""
 HELD_BACK_SECONDS = 600
-"""How long a call waits for an open circuit to close before it FAILS."""
+"""How old a call may be that still waits for an open circuit to close; an older one FAILS."""
 HELD_BACK_PAUSE_SECONDS = 5
 INQUIRY_SECONDS = (1, 2, 5, 10, 30, 60, 300, 3600)
 """Pauses between inquiries about an unknown outcome; the last one repeats for ever."""

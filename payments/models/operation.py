@@ -24,6 +24,7 @@ from payments.models.operation_table import (
     CONSTRAINTS,
     IN_DOUBT,
     INDEXES,
+    LOOKED_AT,
     NEVER_GIVEN_UP,
     Purpose,
     Verdict,
@@ -69,12 +70,13 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         """Have a processor asked about an operation now, also about one that was given up."""
         # One that is under way keeps its lease and is looked at soon enough.
         waiting = self.filter(pk=operation_id, processor=processor, attempts=F("ended"))
-        heard = waiting.exclude(verdict__in=[Verdict.APPROVED, Verdict.DECLINED])
+        heard = waiting.filter(LOOKED_AT)
         return heard.filter(attempts__gt=0, parked_at=None).update(due_at=Now()) == 1
 
-    def is_under_way(self, operation_id: UUID) -> bool:
+    def is_under_way(self, operation_id: UUID, processor: str) -> bool:
         """Whether a worker is busy with it at this moment."""
-        return self.filter(pk=operation_id, verdict="", attempts__gt=F("ended")).exists()
+        busy = self.filter(pk=operation_id, processor=processor, attempts__gt=F("ended"))
+        return busy.filter(LOOKED_AT).exists()
 
     def take_back_unsent(self, payment: Payment) -> bool:
         """
@@ -223,7 +225,9 @@ class Operation(Outstanding):
     def conclude(self, outcome: Outcome, *, now: datetime) -> None:
         """Take an outcome; unless it settles the operation, it is due again."""
         self._count(outcome)
-        self.outcome, self.reason = outcome.kind, outcome.reason
+        self.outcome = outcome.kind
+        # A late look finds out what became of it, not why it was given up.
+        self.reason = self.reason if self.verdict else outcome.reason
         self.is_retryable = outcome.is_retryable
         self.processor_reference = outcome.reference or self.processor_reference
         self.verdict = self.verdict or self._verdict(now)

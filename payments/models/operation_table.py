@@ -5,7 +5,7 @@ from enum import StrEnum
 from django.db import models
 from django.db.models import Q
 
-from payments.domain.processor import OperationKind, OutcomeKind
+from payments.domain.processor import INSTRUMENT_GONE, OperationKind, OutcomeKind
 
 
 class Verdict(StrEnum):
@@ -37,6 +37,10 @@ NEVER_GIVEN_UP = frozenset({Purpose.EXPIRY, Purpose.CANCEL, Purpose.REVERSAL})
 """Nobody waits for these and nobody would ask for them again."""
 
 IN_DOUBT = Q(verdict="", outcome=OutcomeKind.UNKNOWN.value)
+LOOKED_AT = Q(verdict__in=["", Verdict.FAILED.value, Verdict.PASSED_ON.value]) | Q(
+    reason=INSTRUMENT_GONE
+)
+"""Those whose processor may still have something to say."""
 
 CONSTRAINTS = [
     models.UniqueConstraint(

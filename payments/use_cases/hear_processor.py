@@ -47,5 +47,5 @@ def hear_processor(*, processor: str, headers: Mapping[str, str], body: bytes) -
     with db.transaction():
         if Operation.objects.make_due(operation_id, processor):
             wake("payments.operation")
-        elif Operation.objects.is_under_way(operation_id):
+        elif Operation.objects.is_under_way(operation_id, processor):
             raise OperationUnderWay

@@ -1,12 +1,13 @@
 """Cancelling by key over HTTP: an answer for whatever became of the request."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from payments.domain.lifecycle import PaymentStatus
 from payments.domain.processor import Outcome, OutcomeKind
@@ -183,6 +184,26 @@ class TestRequestUnderWay:
         assert (answer.status_code, answer.json()) == (200, {"cancelled": True})
         body = payment_body(idempotencyKey="key-1")
         refused(merchant.post("/payments", body), 409, "idempotency_key_cancelled")
+
+    def test_that_takes_too_long_is_in_use(self, merchant: SigningClient) -> None:
+        def cancel_impatiently() -> Any:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '1s'")
+            begun = time.monotonic()
+            return cancel(merchant, "key-1", idempotencyKey="key-2"), time.monotonic() - begun
+
+        with ThreadPoolExecutor(1) as pool, db.transaction():
+            IdempotencyRecord.objects.create(
+                merchant_id=UUID(merchant.merchant_id),
+                key="key-1",
+                fingerprint=b"its own",
+                expires_at=NOW,
+            )
+            answer, seconds = pool.submit(in_own_connection, cancel_impatiently).result(30)
+        refused(answer, 409, "idempotency_key_in_use")
+        assert 1 <= seconds < 3  # not tried again and again with the other still under way
+        freed = cancel(merchant, "key-1", idempotencyKey="key-2")
+        refused(freed, 409, "key_used_elsewhere")  # the other has committed, and is no payment
 
     def test_never_survives_its_cancellation(self, merchant: SigningClient) -> None:
         for _ in range(8):

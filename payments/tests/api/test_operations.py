@@ -14,6 +14,7 @@ from payments.tests.api.conftest import answered, ask, payment_of
 from payments.tests.conftest import FakeProcessor, hasten, loaded, run
 from payments.tests.use_cases.test_preview_operation import everything
 from shared import clock
+from shared.models import IdempotencyRecord
 from shared.testing.api import Written, refused
 from shared.testing.races import race
 from shared.testing.signing import SigningClient
@@ -310,6 +311,18 @@ class TestReplay:
         assert (again.status_code, again.content) == (200, first.content)
         assert loaded(payment).status == "REFUNDED"
         assert processor.verbs() == ["capture", "refund"]
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_says_so_when_the_answer_is_no_longer_kept(
+        self, merchant: SigningClient, processor: FakeProcessor, verb: str
+    ) -> None:
+        payment = payment_of(merchant, VERBS[verb])
+        repeat = partial(ask, merchant, payment, verb, idempotencyKey="key-1")
+        assert answered(lambda: repeat(wait=10)).status_code in (200, 201)
+        IdempotencyRecord.objects.filter(key="key-1").update(expires_at=clock.now())
+        before = everything()
+        refused(repeat(), 409, "idempotency_key_expired")
+        assert everything() == before
 
     def test_of_sixteen_at_once_makes_one_capture(
         self, merchant: SigningClient, processor: FakeProcessor

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import time_machine
 import urllib3
 from django.db import connection
 
@@ -209,6 +210,16 @@ class TestEndOfHold:
             answer = merchant.post("/payments", payment_body(captureBefore=instant))
             refused(answer, 400, "validation_failed")
             assert [error["field"] for error in answer.json()["errors"]] == ["captureBefore"]
+
+    def test_is_no_reason_to_refuse_a_repeat(self, merchant: SigningClient) -> None:
+        body = payment_body(captureBefore=self.at(hours=1))
+        first = merchant.post("/payments", body)
+        assert first.status_code == 202
+        with time_machine.travel(clock.now() + timedelta(hours=2), tick=True):
+            again = merchant.post("/payments", body)
+            assert (again.status_code, again.content) == (202, first.content)
+            late = payment_body(captureBefore=body["captureBefore"])
+            refused(merchant.post("/payments", late), 400, "validation_failed")
 
 
 def netbanking(**changes: Any) -> dict[str, Any]:

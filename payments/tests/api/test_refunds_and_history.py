@@ -114,6 +114,16 @@ class TestCallback:
         assert processor.calls == [("inquire", operation.pk)]
         assert loaded(operation.payment).status == "PENDING"
 
+    def test_while_we_are_asking_is_to_be_sent_again(
+        self, merchant: SigningClient, processor: FakeProcessor
+    ) -> None:
+        operation = self.waiting(merchant)
+        Operation.objects.filter(pk=operation.pk).update(attempts=2)
+        before = Written.now()
+        answer = self.call("sandbox", str(operation.pk), **self.SIGNED)
+        refused(answer, 409, "operation_under_way")
+        assert Written.now() == before
+
     def test_of_somebody_else_is_refused(
         self, merchant: SigningClient, processor: FakeProcessor
     ) -> None:

@@ -1,7 +1,7 @@
 """Operations: what is known of a call after every sequence of outcomes, and when it is due."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -9,7 +9,13 @@ import pytest
 
 from payments import conf
 from payments.domain.lifecycle import PaymentStatus
-from payments.domain.processor import RESOLVED_BY_PEOPLE, UNDECIDED, Outcome, OutcomeKind
+from payments.domain.processor import (
+    CIRCUIT_OPEN,
+    RESOLVED_BY_PEOPLE,
+    UNDECIDED,
+    Outcome,
+    OutcomeKind,
+)
 from payments.models import Operation, Purpose, Verdict
 from payments.models.operation_table import NEVER_GIVEN_UP
 from payments.tests.conftest import NOW, payment_in, planned
@@ -169,9 +175,9 @@ class TestConclude:
                 proxy = True
                 app_label = "payments"
 
-            def _verdict(self) -> str:
+            def _verdict(self, now: datetime) -> str:
                 tries = self.sends + self.inquiries
-                return Verdict.FAILED if tries >= conf.MAX_SENDS else super()._verdict()
+                return Verdict.FAILED if tries >= conf.MAX_SENDS else super()._verdict(now)
 
         doubtful = Naive(attempts=1, ended=0, last_error="")
         assert conclude(doubtful, *[UNKNOWN] * 1001).verdict == "FAILED"
@@ -237,6 +243,33 @@ class TestConclude:
             conclude(doubtful, Outcome(outcome.kind, reason=RESOLVED_BY_PEOPLE))
             assert doubtful.verdict == verdict
             assert not doubtful.may_go_elsewhere
+
+
+class TestHeldBack:
+    HELD = Outcome(OutcomeKind.NOT_SENT, reason=CIRCUIT_OPEN)
+    SINCE = NOW - timedelta(seconds=conf.HELD_BACK_SECONDS)
+    LONGER = SINCE - timedelta(microseconds=1)
+
+    def test_waits_for_its_time_and_then_fails_without_a_send(self) -> None:
+        held = conclude(operation(created_at=self.SINCE), *[self.HELD] * 1000)
+        assert (held.verdict, counts(held)) == ("", (0, 0, 0))
+        assert pause_seconds(held) == conf.HELD_BACK_PAUSE_SECONDS
+        held.created_at = self.LONGER
+        assert conclude(held, self.HELD).verdict == "FAILED"
+        assert (counts(held), held.due_at) == ((0, 0, 0), None)
+
+    def test_leaves_all_its_sends_for_when_the_circuit_is_closed(self) -> None:
+        undone = operation(created_at=self.SINCE)
+        conclude(undone, *[self.HELD, NOT_SENT] * (conf.MAX_SENDS - 1), self.HELD)
+        assert (undone.verdict, undone.sends) == ("", conf.MAX_SENDS - 1)
+        assert conclude(undone, NOT_SENT).verdict == "FAILED"
+
+    def test_fails_nothing_that_was_not_held_back_or_that_nobody_would_ask_for_again(self) -> None:
+        old = operation(created_at=self.LONGER)
+        assert conclude(old, NOT_SENT).verdict == ""
+        for purpose in NEVER_GIVEN_UP:
+            held = operation(kind="VOID", purpose=purpose, created_at=self.LONGER)
+            assert conclude(held, self.HELD).verdict == ""
 
 
 class TestLateLooks:

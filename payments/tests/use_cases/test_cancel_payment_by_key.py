@@ -128,7 +128,9 @@ class TestOfWhatWasSent:
         cancel(payment)
         after = becomes(payment, operation, *outcomes)
         assert (after.status, after.failure_reason or after.decline_reason) == (status, reason)
-        assert backup.calls == processor.calls == []
+        # What was in doubt may still arrive: whoever may have it is asked about it later.
+        looks = ["inquire"] if outcomes[0].kind == OutcomeKind.UNKNOWN else []
+        assert (backup.verbs(), processor.verbs()) == ([], looks)
 
     def test_finds_one_that_is_being_claimed_sent(self) -> None:
         payment, operation = sent()

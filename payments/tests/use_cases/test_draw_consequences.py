@@ -1,5 +1,7 @@
 """Consequences across calls: other processors, late successes, open circuits."""
 
+from datetime import timedelta
+
 import pytest
 
 from payments import conf
@@ -182,6 +184,32 @@ class TestCircuit:
         run()
         assert CircuitBreaker.objects.get().state == "OPEN"
         assert (processor.verbs(), backup.verbs()) == (["authorise"], ["authorise"])
+
+    def test_holds_back_what_has_nowhere_else_to_go_until_it_closes(
+        self, processor: FakeProcessor
+    ) -> None:
+        self.opened(processor)
+        operation = capture(payment_in(S.AUTHORISED))
+        run(2 * conf.MAX_SENDS)
+        operation.refresh_from_db()
+        assert (processor.calls, operation.sends, operation.verdict) == ([], 0, "")
+        assert operation.reason == "circuit_open"
+        self.paused()
+        run()
+        assert processor.verbs() == ["capture"]
+        assert loaded(operation.payment).status == "CAPTURED"
+
+    def test_that_stays_open_for_too_long_fails_what_it_holds_back(
+        self, processor: FakeProcessor
+    ) -> None:
+        self.opened(processor)
+        operation = capture(payment_in(S.AUTHORISED))
+        long_ago = clock.now() - timedelta(seconds=conf.HELD_BACK_SECONDS)
+        Operation.objects.filter(pk=operation.pk).update(created_at=long_ago)
+        run()
+        operation.refresh_from_db()
+        assert (operation.verdict, operation.sends, operation.due_at) == ("FAILED", 0, None)
+        assert (processor.calls, loaded(operation.payment).capturing_minor) == ([], 0)
 
 
 class TestLateSuccess:

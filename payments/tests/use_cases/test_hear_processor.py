@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from payments.domain.lifecycle import PaymentStatus
+from payments.domain.processor import Outcome, OutcomeKind
 from payments.models import Operation
 from payments.tests.conftest import (
     FakeProcessor,
@@ -61,6 +62,24 @@ class TestHearProcessor:
         hear(operation.pk)
         drain(DISPATCHER)
         assert processor.verbs() == ["inquire"]
+
+    def test_is_told_to_come_again_while_we_are_asking(self, processor: FakeProcessor) -> None:
+        operation = planned(payment_in(PaymentStatus.PENDING))
+        Operation.objects.filter(pk=operation.pk).update(attempts=0)
+        heard: list[str] = []
+
+        def call_back() -> None:
+            heard.append(refusal_of(partial(hear, operation.pk)))
+
+        # It is done after we were answered that it is not decided.
+        processor.while_asked, processor.answers = call_back, [Outcome(OutcomeKind.PENDING)]
+        drain(DISPATCHER)
+        Operation.objects.filter(pk=operation.pk).update(due_at=LATER)
+        call_back()
+        drain(DISPATCHER)
+        assert heard == ["operation_under_way", ""]
+        assert processor.verbs() == ["authorise", "inquire"]
+        assert loaded(operation.payment).status == "AUTHORISED"
 
     def test_changes_nothing_of_what_is_decided_or_another_processors(
         self, processor: FakeProcessor, backup: FakeProcessor

@@ -8,8 +8,17 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from payments import conf
+from payments.adapters.stripe_processor import StripeProcessor
 from payments.domain.lifecycle import DECIDED, PaymentStatus
-from payments.domain.processor import Outcome, OutcomeKind
+from payments.domain.processor import (
+    Bank,
+    Instruction,
+    Instrument,
+    OperationKind,
+    Outcome,
+    OutcomeKind,
+    ProcessorToken,
+)
 from payments.models import CircuitBreaker, Operation, Payment
 from payments.tests.conftest import DEADLINE, NOW, claimed, loaded, payment_in, planned
 from payments.tests.use_cases.test_capture_payment import capture
@@ -17,6 +26,7 @@ from payments.tests.use_cases.test_refund_payment import refund
 from payments.tests.use_cases.test_void_payment import void
 from payments.use_cases.expire_holds import expire_holds
 from payments.use_cases.record_outcomes import record_outcomes
+from shared.identifiers import new_id
 from shared.models import Event
 from shared.testing.events import told
 
@@ -294,7 +304,28 @@ class TestCircuit:
             ("NOT_SENT", "resolved_by_people"),
             ("APPROVED", "resolved_by_people"),
             ("DECLINED", "token_deleted"),
+            ("NOT_SENT", "instrument_not_taken"),
+            ("NOT_SENT", "currency_not_taken"),
         ],
     )
     def test_learns_nothing_from_calls_that_nobody_made(self, kind: str, reason: str) -> None:
         assert self.failures(Outcome(OutcomeKind(kind), reason=reason)) == 3
+
+    @pytest.mark.parametrize(
+        ("instrument", "currency"),
+        [(Bank("HDFC"), "USD"), (ProcessorToken("pm_card_visa"), "ISK")],
+        ids=["instrument", "currency"],
+    )
+    def test_learns_nothing_from_what_a_processor_does_not_take(
+        self, instrument: Instrument, currency: str
+    ) -> None:
+        asked = Instruction(
+            kind=OperationKind.AUTHORISE,
+            operation_id=new_id(),
+            payment_id=new_id(),
+            amount_minor=25_000,
+            currency=currency,
+            planned_at=NOW,
+            instrument=instrument,
+        )
+        assert self.failures(StripeProcessor().authorise(asked)) == 3

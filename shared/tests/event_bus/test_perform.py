@@ -148,6 +148,47 @@ class TestPerform:
 
         assert len(outside.recorded) == 1
 
+    def test_records_once_what_it_records_again_not_knowing_that_it_did(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        # Such as after a COMMIT whose answer was lost on its way.
+        plan(3)
+        finished = [_perform.run(errands, claim) for claim in _perform.claim(errands, 10)]
+        _perform.record(errands, finished)
+        after = list(Errand._default_manager.order_by("pk").values())
+
+        _perform.record(errands, finished)
+
+        assert len(outside.recorded) == 3
+        assert list(Errand._default_manager.order_by("pk").values()) == after
+
+    def test_records_what_is_due_again_after_every_end(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        plan()
+        for times in (1, 2, 3):
+            _perform.perform(errands, 10)
+            assert len(outside.recorded) == times
+            with connection.cursor() as cursor:
+                cursor.execute("UPDATE bus_test_errand SET due_at = now()")
+
+    def test_recording_that_is_tried_again_begins_with_rows_as_they_were_claimed(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        found: list[int] = []
+
+        def change_and_raise_together(finished: Sequence[tuple[Errand, str]]) -> None:
+            for row, _ in finished:
+                found.append(row.failures)
+                row.failures += 1
+            if len(finished) > 1:
+                raise ValueError
+
+        plan(2)
+        _perform.perform(replace(errands, record=change_and_raise_together), 10)
+
+        assert found == [0, 0, 0, 0]
+
     def test_a_run_that_raises_waits_and_is_parked_after_five_failures(
         self, outside: Outside, errands: _registry.Intent
     ) -> None:
