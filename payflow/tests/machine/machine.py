@@ -139,18 +139,14 @@ class Machine:
         self.look_at([command.payment])
 
     def _expected_refusal(self, life: Life, command: Ask) -> str:
+        """A used key is refused whatever else is wrong: its answer was given, and is not kept."""
         key = (self.world.payments[command.payment][1], command.key)
+        if key in self.spent:
+            return "IdempotencyKeyExpired"
         try:
-            call = self._plan(life, command)
+            self._plan(life, command)
         except Refused as refused:
             return refused.name
-        return self._spend(life, call, key)
-
-    def _spend(self, life: Life, call: Call, key: Key) -> str:
-        """Choice: a used key is refused after what else is wrong; nothing says what is first."""
-        if key in self.spent:
-            life.calls.pop()
-            return "IdempotencyKeyExpired"
         self.spent.add(key)
         return ""
 
