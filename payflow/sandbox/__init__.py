@@ -7,10 +7,10 @@ test or a race, its book is compared with ours. It imports the standard library 
 
     PAYFLOW_SANDBOX_SECRET=… python -m payflow.sandbox --port 8001 --book sandbox.sqlite3
 
-It listens on 127.0.0.1 (`--address` is for containers), prints `sandbox ready on http://127.0.0.1:8001`, and ends on SIGTERM.
-The book survives `kill -9`; gates, chaos and the other switches do not. The secret is the bearer
-token of every call below, and signs callbacks. `--hang-seconds` (30) is how long a hanging call
-hangs.
+It listens on 127.0.0.1 (`--address` is for containers), prints `sandbox ready on
+http://127.0.0.1:8001`, and ends on SIGTERM. The book survives `kill -9`; gates, chaos and the other
+switches do not. The secret is the bearer token of every call below, and signs callbacks.
+`--hang-seconds` (30) is how long a hanging call hangs.
 
 # The acquirer
 

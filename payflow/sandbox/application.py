@@ -16,7 +16,6 @@ from payflow.sandbox.order import Authorisation
 from payflow.sandbox.server import Reply, Request
 from payflow.sandbox.stripe_face import StripeFace
 
-
 _GREETING = {
     "service": "the PayFlow sandbox: an acquirer, a bank and a Stripe for trials",
     "documentation": "payflow/sandbox/__init__.py",

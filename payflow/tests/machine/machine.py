@@ -199,7 +199,12 @@ class Machine:
             call = life.cancel()
         except Refused as refused:
             return refused.name
-        return self._spend(life, call, (command.merchant, command.key)) if call else ""
+        key = (command.merchant, command.key)
+        if call and key in self.spent:
+            life.calls.pop()
+            return "IdempotencyKeyExpired"
+        self.spent |= {key} if call else set()
+        return ""
 
     def _run(self, command: Run) -> None:
         answers, late, expected = {}, [], []
