@@ -232,6 +232,7 @@ class Operation(Outstanding):
         self.processor_reference = outcome.reference or self.processor_reference
         self.verdict = self.verdict or self._verdict(now)
         self.due_at = self._due_after(now)
+        self.parked_at = None
         if self.purpose == Purpose.REVERSAL and self.verdict == Verdict.DECLINED:
             # Nobody else will miss this money: people have to find out what to do.
             self.verdict, self.due_at, self.parked_at = "", None, now

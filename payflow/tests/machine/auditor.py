@@ -214,7 +214,8 @@ class Life:
         if answer == "APPROVED":
             call.state = APPROVED
             return self._carry_out(call, now)
-        if answer == "DECLINED":
+        # Choice: a reversal that is refused waits for people, who may have it sent again.
+        if answer == "DECLINED" and not call.undoes_late_success:
             self._conclude_without(call, DECLINED)
         elif answer in {"NOT_SENT", "RETRYABLE"} and self._is_given_up(call):
             self._conclude_without(call, FAILED)
