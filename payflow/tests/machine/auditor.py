@@ -194,7 +194,11 @@ class Life:
         the rest" and theirs is reserved. A dropped call, and one that was answered with a decision,
         is not called any more.
         """
-        if call.state in {DROPPED, DECLINED} or (call.state == APPROVED and not call.was_late):
+        if (
+            call.is_parked
+            or call.state in {DROPPED, DECLINED}
+            or (call.state == APPROVED and not call.was_late)
+        ):
             return True
         is_send = call.is_open and call.step == SEND
         return is_send and call.is_final and len(self._open(CAPTURE)) > 1
@@ -214,8 +218,10 @@ class Life:
         if answer == "APPROVED":
             call.state = APPROVED
             return self._carry_out(call, now)
-        # Choice: a reversal that is refused waits for people, who may have it sent again.
-        if answer == "DECLINED" and not call.undoes_late_success:
+        # Choice: a reversal that is refused waits for people.
+        if answer == "DECLINED" and call.undoes_late_success:
+            call.is_parked = True
+        elif answer == "DECLINED":
             self._conclude_without(call, DECLINED)
         elif answer in {"NOT_SENT", "RETRYABLE"} and self._is_given_up(call):
             self._conclude_without(call, FAILED)

@@ -40,6 +40,8 @@ class Call:
     is_done: bool = False
     """Whether the processor did it, whatever it said: the truth that its book must hold."""
     undoes_cancelled: bool = False
+    is_parked: bool = False
+    """Refused, and waiting for people: a reversal that nobody else would miss."""
 
     @property
     def is_open(self) -> bool:
