@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.db import models
 from django.urls import reverse
 from django.utils.html import format_html
@@ -28,7 +29,7 @@ def link(to: type[models.Model], path: str, label: str, *, shows: str = "", text
 
     def show(row: Any) -> str:
         where = f"admin:{to._meta.app_label}_{to._meta.model_name}_change"
-        address = reverse(where, args=[getattr(row, path)])
+        address = reverse(where, args=[quote(str(getattr(row, path)))])
         return format_html('<a href="{}">{}</a>', address, text or getattr(row, shows or path))
 
     show.__name__ = shows or path

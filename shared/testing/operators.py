@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
 from django.db.models import Model
 from django.test import Client
@@ -79,7 +80,9 @@ class OperatorClient:
 
 def address(model: type[Model], page: str, *arguments: object) -> str:
     """Where a page of the admin is."""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=arguments)
+    # As the admin's own links do: an underscore in a key would be read as an escape.
+    quoted = [quote(str(argument)) for argument in arguments]
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=quoted)
 
 
 def text(answer: Any) -> str:

@@ -245,7 +245,8 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("method", "path", "status"),
         [
-            ("GET", "/", 404),
+            ("GET", "/", 200),
+            ("GET", "/nowhere", 404),
             ("GET", "/acquirers/sandbox", 404),
             ("GET", "/acquirers/SANDBOX/operations/x", 404),
             ("GET", "/acquirers/stripe/operations/x", 404),
@@ -260,7 +261,7 @@ class TestBadInput:
             ("POST", "/acquirers/sandbox/authorisations/x/settlements", 404),
         ],
     )
-    def test_unknown_paths_and_methods(
+    def test_paths_and_methods(
         self, sandbox: Sandbox, method: str, path: str, status: int
     ) -> None:
         assert sandbox.send(method, path).status == status
