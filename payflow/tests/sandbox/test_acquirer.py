@@ -261,7 +261,5 @@ class TestBadInput:
             ("POST", "/acquirers/sandbox/authorisations/x/settlements", 404),
         ],
     )
-    def test_paths_and_methods(
-        self, sandbox: Sandbox, method: str, path: str, status: int
-    ) -> None:
+    def test_paths_and_methods(self, sandbox: Sandbox, method: str, path: str, status: int) -> None:
         assert sandbox.send(method, path).status == status
