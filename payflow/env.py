@@ -32,13 +32,16 @@ class Environment:
         """The variable as text, or the default when it is unset or empty."""
         return self.variables.get(name) or default
 
-    def number(self, name: str, default: int) -> int:
+    def number(self, name: str, default: int, *, at_least: int | None = None) -> int:
         """The variable as a whole number."""
         value = self.text(name, str(default))
         try:
-            return int(value)
+            number = int(value)
         except ValueError:
             raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
+        if at_least is not None and number < at_least:
+            raise ImproperlyConfigured(f"{name} must be {at_least} or more, not {number}.")
+        return number
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """The variable as yes or no (1/true/yes/on, 0/false/no/off)."""
@@ -59,6 +62,13 @@ class Environment:
         if not value and self.is_production:
             raise ImproperlyConfigured(f"{name} must be set when PAYFLOW_MODE=production.")
         return value or sandbox_default
+
+    def failpoints(self) -> str:
+        """Where tests make the event bus fail; never in production."""
+        value = self.text("PAYFLOW_FAILPOINTS")
+        if value and self.is_production:
+            raise ImproperlyConfigured("PAYFLOW_FAILPOINTS must not be set in production.")
+        return value
 
     def stripe_key(self) -> str:
         """Stripe's secret key, if any: a live one in production, a test one in the sandbox."""

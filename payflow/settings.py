@@ -219,6 +219,17 @@ DISPATCH = env.text("PAYFLOW_DISPATCH", "process")
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 CELERY_QUEUE = env.text("PAYFLOW_CELERY_QUEUE", "payflow")
 REDIS_URL = env.text("REDIS_URL")
+BATCH_SIZE = env.number("PAYFLOW_BATCH_SIZE", 100)
+"""The most events that one run of a listener takes; batches grow up to it by themselves."""
+EVENTS_KEPT_DAYS = env.number("PAYFLOW_EVENTS_KEPT_DAYS", 30, at_least=1)
+"""How long the registry keeps events that nobody waits for: what can be replayed and rebuilt."""
+FAILPOINTS = env.failpoints()
+
+# Metrics ---------------------------------------------------------------------------------------
+METRICS_DIR = env.text("PAYFLOW_METRICS_DIR")
+"""Where the processes of one machine add up what they count; without one, each keeps its own."""
+METRICS_TOKEN = env.text("PAYFLOW_METRICS_TOKEN")
+"""What `/metrics` asks for as a bearer token; without one it is open to whoever reaches it."""
 
 # Logs ------------------------------------------------------------------------------------------
 LOGGING_CONFIG = None

@@ -151,6 +151,7 @@ class Event(models.Model):
         ]
         indexes = [
             models.Index(fields=["correlation_id", "sequence"], name="event_by_story"),
+            models.Index(fields=["published_at"], name="event_by_publication_time"),
         ]
 
     def __str__(self) -> str:

@@ -21,12 +21,14 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import structlog
 from django.db import connection, transaction
 
 from shared import db
+from shared.event_bus._failpoints import Failpoint, hit
 from shared.models import Outstanding
 
 log = structlog.get_logger(__name__)
@@ -35,6 +37,7 @@ Item = TypeVar("Item")
 
 FAILURES_UNTIL_PARKED = 5
 CLAIMS_UNTIL_PARKED = 25
+_THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 NOT_DURABLE = "set_config('synchronous_commit', 'off', true)"
 
 
@@ -45,6 +48,53 @@ class Claim(Generic[Item]):
     row_id: Any
     attempts: int
     item: Item
+
+
+class Shore:
+    """
+    Where the due rows of a queue begin, as far as this process has seen.
+
+    # Note [Rows that are gone but not yet swept]
+
+    A claim reads an index by `due_at` from its beginning. While one long transaction anywhere keeps
+    VACUUM from sweeping, entries of finished rows pile up exactly there, and every claim would walk
+    over all of them. So it begins where the last one found its first row, and a little before.
+    What is committed late with an earlier time is found by a full look, which is taken every second
+    or, when it has become dear, for a twentieth of the time.
+    """
+
+    _MARGIN = timedelta(seconds=1)
+    _SHARE = 20
+    _by_queue: ClassVar[dict[str, Self]] = {}
+
+    @classmethod
+    def of(cls, queue: str) -> Self:
+        """The shore of a queue by its name."""
+        return cls._by_queue.setdefault(queue, cls())
+
+    @classmethod
+    def look_everywhere(cls) -> None:
+        """Have the next look of every queue be a full one."""
+        cls._by_queue.clear()
+
+    def __init__(self) -> None:
+        """Begin with a full look."""
+        self._since = _THE_BEGINNING
+        self._looked_at, self._look_at, self._is_full = 0.0, 0.0, False
+
+    def since(self) -> datetime:
+        """The `due_at` to begin with; tell what was found with `saw`."""
+        self._looked_at = time.monotonic()
+        self._is_full = self._looked_at >= self._look_at
+        return _THE_BEGINNING if self._is_full else self._since
+
+    def saw(self, oldest_at: datetime | None) -> None:
+        """Note the first due row that the look found, if any."""
+        now = time.monotonic()
+        if self._is_full:
+            self._look_at = now + max(1.0, self._SHARE * (now - self._looked_at))
+        if oldest_at is not None:
+            self._since = oldest_at - self._MARGIN
 
 
 def settle(
@@ -80,18 +130,17 @@ def settle(
 
 def mark_done(rows: type[Outstanding], claims: Sequence[Claim[Item]]) -> set[object]:
     """Clear `due_at` of the claimed rows that are still ours; returns their ids."""
-    return _behind_fence(
-        f"UPDATE {rows._meta.db_table} AS row"
-        " SET due_at = NULL, ended = row.attempts, last_error = ''",
-        claims,
-        # Recorded once: after a COMMIT whose answer was lost, the second try finds it ended.
-        "AND row.ended < row.attempts",
-    )
-
-
-def remove(rows: type[Outstanding], claims: Sequence[Claim[Item]]) -> set[object]:
-    """Delete the claimed rows that are still ours; returns their ids."""
-    return _behind_fence(f"DELETE FROM {rows._meta.db_table} AS row", claims)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {rows._meta.db_table} AS row"
+            " SET due_at = NULL, ended = row.attempts, last_error = ''"
+            " FROM unnest(%s, %s::integer[]) AS claim (id, attempts)"
+            " WHERE row.id = claim.id AND row.attempts = claim.attempts"
+            # Recorded once: after a COMMIT whose answer was lost, the second try finds it ended.
+            " AND row.ended < row.attempts RETURNING row.id",
+            [[claim.row_id for claim in claims], [claim.attempts for claim in claims]],
+        )
+        return {row_id for (row_id,) in cursor.fetchall()}
 
 
 def record_failure(
@@ -123,6 +172,7 @@ def record_failure(
         failures, parked = cursor.fetchone() or (0, False)
         if parked and when_parked:
             when_parked()
+        hit(Failpoint.FAILURE_COUNTED)
     log.warning("failed", table=table, row=str(claim.row_id), failures=failures, parked=parked)
 
 
@@ -149,15 +199,3 @@ def park_endless(rows: type[Outstanding]) -> None:
             " last_error = %s WHERE attempts > 0 AND attempts - ended >= %s AND due_at <= now()",
             [f"claimed {CLAIMS_UNTIL_PARKED} times without an end", CLAIMS_UNTIL_PARKED],
         )
-
-
-def _behind_fence(statement: str, claims: Sequence[Claim[Item]], also: str = "") -> set[object]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"{statement}"
-            f" {'USING' if statement.startswith('DELETE') else 'FROM'}"
-            " unnest(%s, %s::integer[]) AS claim (id, attempts)"
-            f" WHERE row.id = claim.id AND row.attempts = claim.attempts {also} RETURNING row.id",
-            [[claim.row_id for claim in claims], [claim.attempts for claim in claims]],
-        )
-        return {row_id for (row_id,) in cursor.fetchall()}

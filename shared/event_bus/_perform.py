@@ -8,7 +8,8 @@ from typing import Any
 from shared import db
 from shared.correlation import working_on
 from shared.event_bus import _outstanding
-from shared.event_bus._outstanding import Claim
+from shared.event_bus._failpoints import Failpoint, hit
+from shared.event_bus._outstanding import Claim, Shore
 from shared.event_bus._registry import Intent
 from shared.models import Outstanding
 
@@ -16,13 +17,14 @@ from shared.models import Outstanding
 # been made, so that it is asked about before it is made again.
 _CLAIM = """
 WITH due AS (
-    SELECT id FROM {table} WHERE due_at <= now() ORDER BY due_at LIMIT %s
+    SELECT id, due_at AS was_due_at FROM {table}
+    WHERE due_at BETWEEN %s AND now() ORDER BY due_at LIMIT %s
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE {table} AS row
     SET attempts = row.attempts + 1, due_at = now() + make_interval(secs => %s)
     FROM due WHERE row.id = due.id
-    RETURNING row.*
+    RETURNING row.*, was_due_at
 )
 SELECT * FROM claimed ORDER BY created_at
 """
@@ -42,7 +44,11 @@ class OutsideWorkInsideTransaction(Exception):
 def claim(entry: Intent, limit: int) -> list[Claim[tuple[Outstanding, Any]]]:
     """Claim up to `limit` due rows of an intent for `entry.lease_seconds`, each with its work."""
     statement = _CLAIM.format(table=entry.rows._meta.db_table)
-    rows = list(entry.rows._default_manager.raw(statement, [limit, entry.lease_seconds]))
+    shore = Shore.of(entry.id)
+    parameters = [shore.since(), limit, entry.lease_seconds]
+    rows = list(entry.rows._default_manager.raw(statement, parameters))
+    shore.saw(min((row.was_due_at for row in rows), default=None))
+    hit(Failpoint.PERFORM_CLAIMED)
     works = entry.prepare(rows) if entry.prepare and rows else rows
     return [Claim(row.pk, row.attempts, (row, work)) for row, work in zip(rows, works, strict=True)]
 
@@ -55,6 +61,7 @@ def run(entry: Intent, claimed: Claim[tuple[Outstanding, Any]]) -> Claim[tuple[A
     with working_on(str(row.correlation_id)):
         try:
             outcome = entry.run(work)
+            hit(Failpoint.PERFORM_DONE)
         except Exception as error:  # noqa: BLE001 - whatever it raises is the row's failure
             outcome = Raised(error)
     return Claim(claimed.row_id, claimed.attempts, (row, outcome))
@@ -70,6 +77,7 @@ def record(entry: Intent, finished: Sequence[Claim[tuple[Any, Any]]]) -> None:
             fail=lambda claim, error: _fail(entry, claim, error),
             tries=_TRIES_TO_RECORD,
         )
+        hit(Failpoint.RECORD_COMMITTED)
     for claim in finished:
         if isinstance(claim.item[1], Raised):
             _fail(entry, claim, claim.item[1].error)
@@ -98,11 +106,13 @@ class Raised:
 
 def _finish(entry: Intent, claims: Sequence[Claim[tuple[Any, Any]]]) -> None:
     ours = _outstanding.mark_done(entry.rows, claims)
+    hit(Failpoint.RECORD_MARKED)
     # Copies: recording changes rows, and may be rolled back and tried again.
     done = [claim.item for claim in claims if claim.row_id in ours]
     pairs = [(copy(row), outcome) for row, outcome in done]
     if pairs:
         entry.record(pairs)
+        hit(Failpoint.RECORD_DONE)
 
 
 def _fail(entry: Intent, claim: Claim[tuple[Any, Any]], error: Exception) -> None:

@@ -7,6 +7,7 @@ from django.db import connection, transaction
 
 from shared import db
 from shared.event_bus import _doorbell
+from shared.event_bus._failpoints import Failpoint, hit
 from shared.event_bus._registry import ids_listening_to
 from shared.events.base import DomainEvent
 
@@ -58,8 +59,14 @@ def publish(*events: DomainEvent) -> None:
     listening = {event.event_type: ids_listening_to(type(event)) for event in events}  # type: ignore[arg-type]
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, [_rows(events), _pairs(listening)])
+    hit(Failpoint.PUBLISH_WRITTEN)
     rung = frozenset(name for ids in listening.values() for name in ids)
-    transaction.on_commit(partial(_doorbell.ring, rung), robust=True)
+    transaction.on_commit(partial(_wake, rung), robust=True)
+
+
+def _wake(names: frozenset[str]) -> None:
+    hit(Failpoint.PUBLISH_COMMITTED)
+    _doorbell.ring(names)
 
 
 def _rows(events: tuple[DomainEvent, ...]) -> str:

@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from shared.event_bus import _deliver, _doorbell, _outstanding, _perform
 from shared.event_bus._names import Names
-from shared.event_bus._outstanding import Claim
+from shared.event_bus._outstanding import Claim, Shore
 from shared.event_bus._registry import CELERY, DISPATCHER, Intent, Runner, intents, listeners
 
 log = structlog.get_logger(__name__)
@@ -148,6 +148,7 @@ def drain(*runners: Runner, limit: int = 100) -> None:
     """
     chosen = [i for runner in runners or (DISPATCHER, CELERY) for i in _run_by(runner)]
     busy = True
+    Shore.look_everywhere()
     while busy:
         done = [_deliver.deliver(entry) for entry in listeners.values()]
         done += [_perform.perform(intent, limit) for intent in chosen]

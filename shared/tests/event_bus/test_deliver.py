@@ -9,8 +9,9 @@ import pytest
 from django.db import InternalError, OperationalError, connection, transaction
 from psycopg import errors
 
-from shared.event_bus import _deliver, _outstanding, _registry
+from shared.event_bus import _deliver, _outstanding, _queue, _registry
 from shared.event_bus._deliver import deliver_again, park_the_undeliverable
+from shared.event_bus._queue import Queue
 from shared.events.operators import OperatorActionTaken
 from shared.identifiers import new_id
 from shared.models import Publication
@@ -63,9 +64,9 @@ class TestBatches:
         assert effects.numbers() == list(range(5))
 
     def test_are_limited(self, effects: Effects) -> None:
-        publish_committed(*(action(n) for n in range(_deliver.BATCH_SIZE + 1)))
+        publish_committed(*(action(n) for n in range(_queue.BATCH_SIZE + 1)))
 
-        assert [deliver_to_test(), deliver_to_test()] == [_deliver.BATCH_SIZE, 1]
+        assert [deliver_to_test(), deliver_to_test()] == [_queue.BATCH_SIZE, 1]
 
 
 class TestPoison:
@@ -324,8 +325,9 @@ def naive_delivery(effects: Effects) -> None:
             cursor.execute("DELETE FROM shared.publication WHERE id = %s", [row_id])
 
 
-def die_after_claiming() -> list[_outstanding.Claim[dict[str, object]]]:
-    return _deliver._claim(_deliver._CLAIM_FRESH, [LISTENER, 100])
+def die_after_claiming() -> list[_outstanding.Claim[_deliver.Facts]]:
+    claims, _ = Queue.fresh(LISTENER).claim()
+    return claims
 
 
 def rename_listener_in_rows(name: str, *, age_seconds: int) -> None:
