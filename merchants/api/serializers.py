@@ -10,7 +10,7 @@ from merchants.models import ApiKey, Merchant
 from merchants.use_cases.register_merchant import Registered
 from merchants.use_cases.rotate_api_key import Rotated
 from shared import clock
-from shared.http.fields import IdempotencyKey, Line, StrictSerializer
+from shared.http.fields import IdempotencyKey, Line, StrictSerializer, WholeNumber
 
 
 class Email(Line, serializers.EmailField):
@@ -28,18 +28,12 @@ class RotateRequest(StrictSerializer):
     """Body of `POST /merchants/keys/rotate`."""
 
     idempotencyKey = IdempotencyKey(required=False)
-    overlapSeconds = serializers.IntegerField(
+    overlapSeconds = WholeNumber(
         required=False,
         default=conf.DEFAULT_OVERLAP_SECONDS,
         min_value=0,
         max_value=conf.MAX_OVERLAP_SECONDS,
     )
-
-    def validate_overlapSeconds(self, value: int) -> int:
-        """Refuse `"60"` and `true`: a number is a number."""
-        if type(self.initial_data.get("overlapSeconds", 0)) is not int:
-            raise serializers.ValidationError("Send a whole number of seconds.")
-        return value
 
 
 class KeyedRequest(StrictSerializer):

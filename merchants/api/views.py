@@ -49,9 +49,8 @@ class RegisterMerchant(APIView):
         """Register; the key is shown in this answer and never again."""
         per_hour = conf.registrations_per_hour()
         RateLimit("register", per_hour, per_hour / 3600).take(address_of(request._request))
-        body = RegisterRequest(data=request.data)
-        body.is_valid(raise_exception=True)
-        registered = register_merchant(**body.validated_data, now=clock.now())
+        validated = RegisterRequest.validated(request.data)
+        registered = register_merchant(**validated, now=clock.now())
         return Response(registered_resource(registered), status=201)
 
 
@@ -81,9 +80,7 @@ class RotateKey(APIView):
     @extend_schema(request=RotateRequest, responses={201: RotatedResource})
     def post(self, request: Request) -> Response:
         """Issue a new key; the old ones work until the overlap ends."""
-        body = RotateRequest(data=request.data)
-        body.is_valid(raise_exception=True)
-        validated = body.validated_data
+        validated = RotateRequest.validated(request.data)
 
         def rotate(key: str) -> Accepted:
             rotated = rotate_api_key(
@@ -102,15 +99,14 @@ class RevokeKey(APIView):
     @extend_schema(request=KeyedRequest, responses={204: None})
     def delete(self, request: Request, key_id: UUID) -> Response:
         """Revoke; the next request signed with it is refused."""
-        body = KeyedRequest(data=request.data)
-        body.is_valid(raise_exception=True)
+        validated = KeyedRequest.validated(request.data)
 
         def revoke(key: str) -> Accepted:
             merchant_id = principal_of(request).merchant_id
             revoked = revoke_api_key(merchant_id=merchant_id, key_id=key_id, now=clock.now())
             return Accepted(revoked.pk, Answer(204, None))
 
-        return answer_once(request, body.validated_data, revoke)
+        return answer_once(request, validated, revoke)
 
 
 class AnyBody(StrictJSONParser):

@@ -71,9 +71,8 @@ class OperationView(APIView):
 
     def post(self, request: Request, payment_id: UUID) -> Response:
         """Reserve, have the processor called, wait for what becomes of it."""
-        body = self.body(data=request.data)
-        body.is_valid(raise_exception=True)
-        merchant_id, validated = principal_of(request).merchant_id, body.validated_data
+        validated = self.body.validated(request.data)
+        merchant_id = principal_of(request).merchant_id
         payment = get_payment(merchant_id=merchant_id, payment_id=payment_id)
         correlation.adopt(str(payment.correlation_id))
         amount_minor = read_amount(validated.get("amount"), payment.currency)

@@ -14,7 +14,7 @@ from payments.use_cases.delete_token import delete_token
 from payments.use_cases.show_token import show_token
 from payments.use_cases.store_token import store_token
 from shared import clock
-from shared.http.fields import Choice, IdempotencyKey, Line, StrictSerializer
+from shared.http.fields import Choice, IdempotencyKey, Line, StrictSerializer, WholeNumber
 from shared.http.idempotency import Accepted, Answer, answer_once
 from shared.http.principal import principal_of
 
@@ -36,16 +36,6 @@ class Digits(serializers.CharField):
         if not isinstance(data, str):
             self.fail("not_text")
         return super().to_internal_value(data)
-
-
-class WholeNumber(serializers.IntegerField):
-    """A JSON integer: not `"12"`, not `true`."""
-
-    def to_internal_value(self, data: Any) -> int:
-        """The number."""
-        if type(data) is not int:
-            self.fail("invalid")
-        return data
 
 
 # As constants: an enumeration would share its generated name with that of the payment methods.
@@ -114,9 +104,7 @@ class Tokens(APIView):
     @extend_schema(request=TokenRequest, responses={201: TokenResource})
     def post(self, request: Request) -> Response:
         """Take a card or a wallet and give a token that stands for it."""
-        body = TokenRequest(data=request.data)
-        body.is_valid(raise_exception=True)
-        validated = body.validated_data
+        validated = TokenRequest.validated(request.data)
 
         def store(key: str) -> Accepted:
             token = store_token(
@@ -142,15 +130,14 @@ class TokenDetail(APIView):
     @extend_schema(request=TokenDeletion, responses={204: None})
     def delete(self, request: Request, token: str) -> Response:
         """Wipe what it stands for; nothing can be paid with it any more."""
-        body = TokenDeletion(data=request.data)
-        body.is_valid(raise_exception=True)
+        validated = TokenDeletion.validated(request.data)
 
         def delete(key: str) -> Accepted:
             merchant_id = principal_of(request).merchant_id
             delete_token(merchant_id=merchant_id, token=token, now=clock.now())
             return Accepted(None, Answer(204, None))
 
-        return answer_once(request, body.validated_data, delete)
+        return answer_once(request, validated, delete)
 
 
 def token_resource(token: Token) -> dict[str, Any]:

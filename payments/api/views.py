@@ -43,9 +43,8 @@ from shared.http.waiting import preferred_wait_seconds, wait_for
 
 
 def _take_payment(request: Request, *, implied_wait_seconds: int) -> Response:
-    body = PaymentRequest(data=request.data)
-    body.is_valid(raise_exception=True)
-    principal, validated = principal_of(request), body.validated_data
+    validated = PaymentRequest.validated(request.data)
+    principal = principal_of(request)
     wait_seconds = preferred_wait_seconds(request, default=implied_wait_seconds)
 
     def initiate(key: str) -> Accepted:
@@ -128,9 +127,8 @@ class CancelByKey(APIView):
     @extend_schema(request=CancelRequest, responses={200: PaymentResource, 202: PaymentResource})
     def post(self, request: Request) -> Response:
         """Cancel what was asked for under a key, or burn the key."""
-        body = CancelRequest(data=request.data)
-        body.is_valid(raise_exception=True)
-        merchant_id, validated = principal_of(request).merchant_id, body.validated_data
+        validated = CancelRequest.validated(request.data)
+        merchant_id = principal_of(request).merchant_id
 
         def cancel(key: str) -> Accepted:
             payment = cancel_payment_by_key(

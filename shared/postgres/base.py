@@ -1,10 +1,12 @@
 """The engine itself: Django's, with the parts that must know about schemas exchanged."""
 
+import select
 from collections.abc import Iterable
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.postgresql import base, operations
+from psycopg.pq import TransactionStatus
 
 from shared.postgres.introspection import DatabaseIntrospection
 from shared.postgres.naming import split
@@ -46,6 +48,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.sql_wall = SqlWall(settings_dict.get("SQL_WALL") or ())
         if self.sql_wall.modules:
             self.execute_wrappers.append(self.sql_wall)
+
+    def is_usable(self) -> bool:
+        """
+        Whether the connection is alive, mostly without a question to the server.
+
+        On an idle connection that is alive there is nothing to read. The end of the server shows
+        as something to read at once; only then it is asked.
+        """
+        line = self.connection
+        if line is None or line.closed or line.info.transaction_status != TransactionStatus.IDLE:
+            return super().is_usable()
+        waiting = select.poll()
+        waiting.register(line.fileno(), select.POLLIN)
+        return not waiting.poll(0) or super().is_usable()
 
     def _set_autocommit(self, autocommit: bool) -> None:
         # Every real transaction begins and ends here; no statement tells the wall about it.
