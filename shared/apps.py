@@ -13,10 +13,12 @@ class SharedConfig(AppConfig):
 
     def ready(self) -> None:
         """Let addresses name ids; grant the serving role its rights after every migration."""
+        from shared.event_bus import externalise
         from shared.http.paths import Id
         from shared.postgres.grants import grant_after_migrate
 
         register_converter(Id, "id")
+        externalise.register()
         post_migrate.connect(
             grant_after_migrate, sender=self, dispatch_uid="shared.grant_after_migrate"
         )

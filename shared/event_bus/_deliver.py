@@ -1,6 +1,7 @@
 """Bringing publications to their listeners, a batch at a time."""
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.db import connection
 
 from shared import clock
 from shared.correlation import working_on
-from shared.event_bus import _outstanding
+from shared.event_bus import _metrics, _outstanding
 from shared.event_bus._failpoints import Failpoint, hit
 from shared.event_bus._outstanding import Claim
 from shared.event_bus._queue import Queue, remove
@@ -66,15 +67,23 @@ def _run(entry: Listener, claims: Sequence[Claim[Facts]]) -> None:
     known = [
         Claim(claim.row_id, claim.attempts, event)
         for claim in claims
-        if (event := _restored_or_parked(claim)) is not None
+        if (event := restored_or_parked(claim)) is not None
     ]
     if known:
         hit(Failpoint.DELIVER_CLAIMED)
-        _outstanding.settle(
+        started = time.perf_counter()
+        ended = _outstanding.settle(
+            entry.id,
             known,
             finish=lambda batch: _finish(entry, batch),
-            fail=lambda claim, error: _outstanding.record_failure(Publication, claim, error),
+            fail=lambda claim, error: _outstanding.record_failure(
+                entry.id, Publication, claim, error
+            ),
         )
+        seconds = time.perf_counter() - started
+        if ended:
+            ages = [float(claim.item[9]) + seconds for claim in claims]
+            _metrics.ran(entry.id, batch=ended, seconds=seconds, ages=ages)
         hit(Failpoint.FINISH_COMMITTED)
 
 
@@ -88,7 +97,8 @@ def _finish(entry: Listener, claims: Sequence[Claim[DomainEvent]]) -> None:
         hit(Failpoint.FINISH_EFFECT)
 
 
-def _restored_or_parked(claim: Claim[Facts]) -> DomainEvent | None:
+def restored_or_parked(claim: Claim[Facts]) -> DomainEvent | None:
+    """The event of a claim; none if nobody here can restore it, which may park it."""
     try:
         return _restored(claim.item)
     except UnknownEventType as error:

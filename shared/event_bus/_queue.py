@@ -27,6 +27,7 @@ LEASE_SECONDS = 2
 _WINDOW = 4
 """Batches that a claim looks at: as many of its rows may be followers before batches shrink."""
 _SMALLEST_WINDOW = 16
+_AGAIN = "publication.listener_id = ANY(%s) AND publication.attempts > 0"
 
 _LOOKED = """
 looked AS MATERIALIZED (
@@ -48,7 +49,7 @@ WITH {_LOOKED}, due AS (
     FOR UPDATE OF publication SKIP LOCKED
 ), claimed AS (
     UPDATE shared.publication
-    SET attempts = attempts + 1, due_at = now() + interval '{LEASE_SECONDS} seconds'
+    SET attempts = attempts + 1, due_at = now() + make_interval(secs => %s)
     FROM due
     WHERE publication.id = due.id
     RETURNING publication.id, publication.attempts, publication.listener_id, publication.event_id
@@ -104,20 +105,26 @@ class Queue:
     parameter: str | list[str]
     limit: int
     shore: Shore
+    lease_seconds: int = LEASE_SECONDS
 
     # Factories
 
     @classmethod
-    def fresh(cls, listener_id: str) -> Self:
+    def fresh(cls, listener_id: str, lease_seconds: int = LEASE_SECONDS) -> Self:
         """What a listener was never given: claimed in batches."""
         which = "publication.listener_id = %s AND publication.attempts = 0"
-        return cls(which, listener_id, BATCH_SIZE, Shore.of(listener_id))
+        return cls(which, listener_id, BATCH_SIZE, Shore.of(listener_id), lease_seconds)
 
     @classmethod
     def again(cls) -> Self:
-        """What was claimed before, of any listener: claimed alone."""
-        which = "publication.listener_id = ANY(%s) AND publication.attempts > 0"
-        return cls(which, list(listeners), 1, Shore.of("again"))
+        """What was claimed before, of any listener that is run here: claimed alone."""
+        ids = [entry.id for entry in listeners.values() if not entry.outward]
+        return cls(_AGAIN, ids, 1, Shore.of("again"))
+
+    @classmethod
+    def again_of(cls, listener_id: str, lease_seconds: int) -> Self:
+        """What was claimed before, of one listener: claimed alone."""
+        return cls(_AGAIN, [listener_id], 1, Shore.of(f"again {listener_id}"), lease_seconds)
 
     # Mutators
 
@@ -128,7 +135,7 @@ class Queue:
         Items are (listener id, event type, version, event id, correlation id, subject id, merchant
         id, occurred at, payload, age in seconds), oldest event first.
         """
-        rows = self._execute(_CLAIM, self.parameter, self.limit)
+        rows = self._execute(_CLAIM, self.parameter, self.limit, self.lease_seconds)
         seen, oldest_at = rows[0][:2]
         self.shore.saw(oldest_at)
         claims = [Claim(row[2], row[3], row[4:]) for row in rows if row[2] is not None]
@@ -136,7 +143,7 @@ class Queue:
             return claims, len(self._execute(_PUT_OFF, self.parameter, not claims))
         return claims, 0
 
-    def _execute(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+    def _execute(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         window = max(_WINDOW * self.limit, _SMALLEST_WINDOW)
         looked = (self.parameter, self.shore.since(), window)
         with connection.cursor() as cursor:

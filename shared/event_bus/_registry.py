@@ -34,11 +34,16 @@ class AlreadyRegistered(Exception):
 
 @dataclass(frozen=True)
 class Listener:
-    """A registered listener: its stored id, what it takes, and its function."""
+    """
+    A registered listener: its stored id, what it takes, and its function.
+
+    An outward one has no effect here: its events are sent to a broker (`externalise`).
+    """
 
     id: str
     events: tuple[type[DomainEvent], ...]
     function: Batch
+    outward: bool = field(default=False)
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,12 @@ def intent(  # noqa: PLR0913 - every one is a keyword with a meaning of its own
         return run
 
     return register
+
+
+def intent_id_of(rows: type[Outstanding]) -> str:
+    """The id of the intent that such rows belong to; the table's name if it is no intent's."""
+    ids = (entry.id for entry in intents.values() if entry.rows is rows)
+    return next(ids, rows._meta.label_lower)
 
 
 @lru_cache

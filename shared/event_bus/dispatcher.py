@@ -5,6 +5,7 @@ Hosted by `manage.py dispatch`, as many as you like on as many machines as you l
 of the web process. PostgreSQL's SKIP LOCKED shares the work; nothing else is shared.
 """
 
+import itertools
 import queue
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import Any
 import structlog
 from django.db import InterfaceError, OperationalError, connection
 
-from shared.event_bus import _deliver, _doorbell, _outstanding, _perform
+from shared.event_bus import _deliver, _doorbell, _outstanding, _perform, externalise
 from shared.event_bus._names import Names
 from shared.event_bus._outstanding import Claim, Shore
 from shared.event_bus._registry import CELERY, DISPATCHER, Intent, Runner, intents, listeners
@@ -29,6 +30,8 @@ LOOPS = 2
 """While one loop waits for PostgreSQL, the other has the interpreter; a third would wait for it."""
 CALLS_AT_ONCE = 64
 _PAUSE_SECONDS = 0.2
+_POLLS_PER_PARKING = 30
+"""Parking waits for a minute's worth of claims anyway, and looking for it reads every due row."""
 _AGAIN = "what was claimed before"
 """A name of its own, served in turn with the others: a broken listener delays nobody else."""
 Finished = Claim[tuple[Any, Any]]
@@ -38,7 +41,8 @@ class Dispatcher:
     """
     Two loops and a bounded pool of threads for outside calls.
 
-    Only the loops use the database, each with a connection of its own.
+    Only the loops use the database, each with a connection of its own; and, where events leave for
+    other systems, the relay's thread.
     """
 
     def __init__(self) -> None:
@@ -50,6 +54,8 @@ class Dispatcher:
         self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="call")
         self._poll_at = float("-inf")
         self._poll_lock = threading.Lock()
+        self._polls = itertools.count()
+        self._relays = externalise.relays()
 
     def run(self, stopping: threading.Event) -> None:
         """Drain until `stopping` is set; survives the database going away and coming back."""
@@ -57,6 +63,10 @@ class Dispatcher:
         others = [
             threading.Thread(target=self._loop, args=(stopping,), name=f"dispatcher-{number}")
             for number in range(1, LOOPS)
+        ]
+        others += [
+            threading.Thread(target=relay.run, args=(stopping,), name=f"relay-{listener_id}")
+            for listener_id, relay in self._relays.items()
         ]
         try:
             with _doorbell.listening(self._names.ring):
@@ -100,6 +110,9 @@ class Dispatcher:
     def _serve(self, name: str) -> bool:
         if name == _AGAIN:
             return _deliver.deliver_again() > 0
+        if name in self._relays:
+            self._relays[name].ring()
+            return False
         if name in listeners:
             return _deliver.deliver(listeners[name]) > 0
         if name in intents and intents[name].runs_in is DISPATCHER:
@@ -113,9 +126,10 @@ class Dispatcher:
                 return
             self._poll_at = time.monotonic() + POLL_SECONDS
         self._names.ring([_AGAIN, *listeners, *(intent.id for intent in _run_by(DISPATCHER))])
-        _deliver.park_the_undeliverable()
-        for intent in _run_by(DISPATCHER):
-            _outstanding.park_endless(intent.rows)
+        if next(self._polls) % _POLLS_PER_PARKING == 0:
+            _deliver.park_the_undeliverable()
+            for intent in _run_by(DISPATCHER):
+                _outstanding.park_endless(intent.rows)
 
     def _start_calls(self, intent: Intent) -> bool:
         free = CALLS_AT_ONCE - self._running[intent.id]
@@ -150,7 +164,8 @@ def drain(*runners: Runner, limit: int = 100) -> None:
     busy = True
     Shore.look_everywhere()
     while busy:
-        done = [_deliver.deliver(entry) for entry in listeners.values()]
+        done = [_deliver.deliver(entry) for entry in listeners.values() if not entry.outward]
+        done.append(externalise.send_due())
         done += [_perform.perform(intent, limit) for intent in chosen]
         done.append(_deliver.deliver_again())
         busy = any(done)
