@@ -1,5 +1,8 @@
 """Reads of the trail."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from audit.models import Record, RecordQuerySet
@@ -15,3 +18,27 @@ def list_story(*, merchant_id: UUID, correlation_id: UUID) -> list[Record]:
     """The records of one story, oldest first."""
     records = Record.objects.filter(merchant_id=merchant_id, correlation_id=correlation_id)
     return list(records.order_by("id"))
+
+
+def list_recorded(stories: Sequence[UUID]) -> list[tuple[UUID, UUID, str]]:
+    """Story, event and its type of every record of some stories, in the order of recording."""
+    records = Record.objects.filter(correlation_id__in=stories).order_by("id")
+    return list(records.values_list("correlation_id", "event_id", "event_type"))
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """That an event happened, without what it said."""
+
+    event_id: UUID
+    event_type: str
+    version: int
+    subject_id: UUID
+    occurred_at: datetime
+
+
+def list_recorded_story(correlation_id: UUID) -> list[Recorded]:
+    """The events of one story, oldest first, whoever's they are: for operators."""
+    records = Record.objects.filter(correlation_id=correlation_id).order_by("id")
+    names = ("event_id", "event_type", "version", "subject_id", "occurred_at")
+    return [Recorded(*row) for row in records.values_list(*names)]

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count, Min, Sum
 
-from ledger.domain.posting_rules import AccountKind, Line, MovementOfMoney, drafts_of
+from ledger.domain.posting_rules import AccountKind, EntryType, Line, MovementOfMoney, drafts_of
 from ledger.models import Account, Adjustment, JournalEntry
 from shared.errors import NotFound
 
@@ -78,7 +78,12 @@ def list_journal(*, merchant_id: UUID, correlation_id: UUID) -> list[JournalEntr
 
 def list_entries(*, merchant_id: UUID, correlation_id: UUID) -> Sequence[JournalEntry]:
     """A story's entries with their postings, oldest first; empty when nothing is posted."""
-    entries = JournalEntry.objects.filter(merchant_id=merchant_id, correlation_id=correlation_id)
+    return list_entries_of_story(correlation_id, merchant_id=merchant_id)
+
+
+def list_entries_of_story(correlation_id: UUID, **owned_by: UUID) -> list[JournalEntry]:
+    """A story's entries with their postings, oldest first, whoever's they are: for operators."""
+    entries = JournalEntry.objects.filter(correlation_id=correlation_id, **owned_by)
     # By their postings' numbers, drawn behind the locks: entries of one batch share their time, and
     # two ids of one millisecond have no order.
     in_order = entries.alias(first=Min("postings__id")).order_by("first")
@@ -217,3 +222,37 @@ WHERE account.owner = %(owner)s AND account.kind IN ('MERCHANT_PENDING', 'MERCHA
   AND entry.created_at <= %(as_of)s
 GROUP BY account.currency ORDER BY account.currency
 """
+
+
+@dataclass(frozen=True)
+class Booked:
+    """An entry as anybody would book it from the same event: without ids of its own."""
+
+    story: UUID
+    event_id: UUID
+    entry_type: str
+    postings: tuple[tuple[str, int], ...]
+    """Accounts by their keys, with debits positive and credits negative, in minor units."""
+    created_at: datetime
+
+    @property
+    def is_of_a_payment_event(self) -> bool:
+        """Whether a payment's event caused it; people, or nobody yet, cause the others."""
+        return self.entry_type not in (EntryType.ADJUSTMENT, EntryType.PAYOUT)
+
+
+def list_booked(stories: Sequence[UUID]) -> list[Booked]:
+    """Every entry of some stories."""
+    entries = JournalEntry.objects.filter(correlation_id__in=stories)
+    return [_booked(entry) for entry in entries.prefetch_related("postings__account")]
+
+
+def _booked(entry: JournalEntry) -> Booked:
+    lines = [(str(p.account.key), p.debit_minor - p.credit_minor) for p in entry.postings.all()]
+    return Booked(
+        story=entry.correlation_id,
+        event_id=entry.event_id,
+        entry_type=entry.entry_type,
+        postings=tuple(sorted(lines)),
+        created_at=entry.created_at,
+    )

@@ -1,6 +1,8 @@
 """Reads of messages."""
 
+from collections.abc import Collection
 from datetime import datetime
+from uuid import UUID
 
 from notifications.models import Message
 from shared.event_bus.standing import Backlog, backlog_of
@@ -9,3 +11,8 @@ from shared.event_bus.standing import Backlog, backlog_of
 def messages_backlog(now: datetime) -> Backlog:
     """The messages that are outstanding."""
     return backlog_of(Message, now)
+
+
+def list_messages_about(event_ids: Collection[UUID]) -> list[Message]:
+    """The messages that tell of these events, oldest first."""
+    return list(Message.objects.filter(event_id__in=event_ids).order_by("created_at", "pk"))

@@ -8,7 +8,8 @@ Owns         payments.payment, payments.operation, payments.status_change, payme
 Publishes    Payment.Transaction.Initiated, Payment.Transaction.Authorised,
              Payment.Transaction.Declined, Payment.Transaction.Failed,
              Payment.Transaction.Captured, Payment.Transaction.Voided,
-             Payment.Transaction.Expired, Payment.Transaction.Refunded, Payment.Refund.Failed
+             Payment.Transaction.Expired, Payment.Transaction.Refunded, Payment.Refund.Failed,
+             Operator.Action.Taken
 Listens to   Fraud.Assessment.Completed, Fraud.Review.Decided
 HTTP         /payments, /payments/authorize, /payments/cancel-by-key, /payments/{id}/refunds,
              /payments/{id}/history, /refunds/{id}, /tokens, /processor-callbacks/{processor}

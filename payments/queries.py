@@ -1,5 +1,6 @@
 """Reads of payments."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -175,3 +176,19 @@ def holds_ending(*, before: datetime) -> Waiting:
 
 def _waiting(rows: QuerySet[Any], since: str) -> Waiting:
     return Waiting(**rows.aggregate(count=Count("pk"), first_at=Min(since)))
+
+
+def find_story_of_payment(payment_id: UUID) -> UUID | None:
+    """The correlation id of any merchant's payment: for operators."""
+    stories = Payment.objects.filter(pk=payment_id).values_list("correlation_id", flat=True)
+    return stories.first()
+
+
+def find_payment_of_story(correlation_id: UUID, *, among: Collection[UUID]) -> Payment | None:
+    """The payment that a story is about, if one of these ids is its: for operators."""
+    return Payment.objects.filter(pk__in=among, correlation_id=correlation_id).first()
+
+
+def list_operations(payment_id: UUID) -> list[Operation]:
+    """A payment's calls to processors, oldest first: for operators."""
+    return list(Operation.objects.filter(payment_id=payment_id).order_by("created_at", "pk"))

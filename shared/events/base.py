@@ -40,7 +40,7 @@ class DomainEvent:
             outside: format_amount(getattr(self, inside), currency)
             if is_money and currency and getattr(self, inside) is not None
             else _listed(getattr(self, inside))
-            for inside, outside, is_money in _outside_names(self.__class__)  # type: ignore[arg-type]
+            for inside, outside, is_money in outside_names(self.__class__)  # type: ignore[arg-type]
         }
 
     def envelope(self) -> dict[str, Any]:
@@ -76,7 +76,8 @@ def business_fields(event: type[DomainEvent]) -> tuple[str, ...]:
 
 
 @cache
-def _outside_names(event: type[DomainEvent]) -> tuple[tuple[str, str, bool], ...]:
+def outside_names(event: type[DomainEvent]) -> tuple[tuple[str, str, bool], ...]:
+    """An event's own fields: the name inside, the name outside, and whether it is money."""
     return tuple(_outside_name(name) for name in business_fields(event))  # type: ignore[arg-type]
 
 
