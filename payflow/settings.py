@@ -94,6 +94,7 @@ REGISTRATIONS_PER_HOUR = env.number("PAYFLOW_REGISTRATIONS_PER_HOUR", 100)
 """Per address; registration is the one public door that writes."""
 
 MIDDLEWARE = [
+    "shared.http.metrics.RequestMetricsMiddleware",
     "shared.http.correlation.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -218,7 +219,16 @@ DISPATCH = env.text("PAYFLOW_DISPATCH", "process")
 """`process`: `manage.py dispatch` drains; `web`: a thread of every web process does."""
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 CELERY_QUEUE = env.text("PAYFLOW_CELERY_QUEUE", "payflow")
+CELERY_PATIENCE_SECONDS = env.number("PAYFLOW_CELERY_PATIENCE_SECONDS", 60)
+"""A worker that hears nothing for so long, although it is spoken to, is replaced."""
 REDIS_URL = env.text("REDIS_URL")
+EVENTS_URL = env.text("PAYFLOW_EVENTS_URL")
+"""The broker through which events leave for other systems; without one none do."""
+EVENTS_TYPES = env.names("PAYFLOW_EVENTS_TYPES", "*")
+EVENTS_EXCHANGE = env.text("PAYFLOW_EVENTS_EXCHANGE", "payflow.events")
+EVENTS_DLQ = env.text("PAYFLOW_EVENTS_DLQ", "payment.events.dlq")
+EVENTS_OPTIONS = env.text("PAYFLOW_EVENTS_OPTIONS")
+"""Options of kombu's transport, as a JSON object."""
 BATCH_SIZE = env.number("PAYFLOW_BATCH_SIZE", 100)
 """The most events that one run of a listener takes; batches grow up to it by themselves."""
 EVENTS_KEPT_DAYS = env.number("PAYFLOW_EVENTS_KEPT_DAYS", 30, at_least=1)
@@ -230,6 +240,9 @@ METRICS_DIR = env.text("PAYFLOW_METRICS_DIR")
 """Where the processes of one machine add up what they count; without one, each keeps its own."""
 METRICS_TOKEN = env.text("PAYFLOW_METRICS_TOKEN")
 """What `/metrics` asks for as a bearer token; without one it is open to whoever reaches it."""
+METRICS_PORT = env.number("PAYFLOW_METRICS_PORT", 0)
+"""Where a dispatcher serves what it counts; 0: nowhere."""
+METRICS_ADDRESS = env.text("PAYFLOW_METRICS_ADDRESS", "127.0.0.1")
 
 # Logs ------------------------------------------------------------------------------------------
 LOGGING_CONFIG = None

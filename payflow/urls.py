@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from ledger.api.serializers import posting_resources
-from payflow.api import composed, health
+from payflow.api import composed, health, metrics
 from payments.api.operations import CapturePayment, RefundPayment, VoidPayment
 
 api: list[URLPattern | URLResolver] = [
@@ -29,6 +29,7 @@ urlpatterns = [
     path("api/v1/", include(api)),
     path("swagger-ui.html", SpectacularSwaggerSplitView.as_view(url_name="openapi")),
     path("admin/", admin.site.urls),
+    path("metrics", metrics.Metrics.as_view()),
 ]
 
 handler400 = "shared.http.problems.bad_request"

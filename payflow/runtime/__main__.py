@@ -10,11 +10,11 @@ from payflow.runtime.supervisor import Supervisor
 def main() -> int:
     """Runs PayFlow until it is told to stop; answers the exit code."""
     try:
-        configuration = Configuration.from_environment()
+        supervisor = Supervisor(Configuration.from_environment())
     except CannotStart as error:
         print(error, file=sys.stderr)
         return 1
-    return Supervisor(configuration).run()
+    return supervisor.run()
 
 
 if __name__ == "__main__":

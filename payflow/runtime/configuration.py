@@ -13,6 +13,7 @@ from payflow.runtime.ports import free_port
 
 DEFAULT_PORT = 8000
 _HIGHEST_PORT = 65535
+_MOST_OF_A_KIND = 32
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,15 @@ class Configuration:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def dispatches_in_web(self) -> bool:
-        """Whether a thread of the web process drains the event bus."""
-        return self.text("PAYFLOW_DISPATCH") == "web"
+    def dispatchers(self) -> int:
+        """How many dispatchers to run; none when a thread of the web process drains the bus."""
+        in_web = self.text("PAYFLOW_DISPATCH") == "web"
+        return 0 if in_web else self._number_of("PAYFLOW_DISPATCHERS")
+
+    @property
+    def workers(self) -> int:
+        """How many Celery workers to run."""
+        return self._number_of("PAYFLOW_WORKERS")
 
     @property
     def has_database(self) -> bool:
@@ -85,6 +92,14 @@ class Configuration:
         """A variable; empty when it is unset."""
         return variables.text(name, source=self.given)
 
+    def _number_of(self, name: str) -> int:
+        given = self.text(name) or "1"
+        if not given.isdigit() or not 1 <= int(given) <= _MOST_OF_A_KIND:
+            raise CannotStart(
+                f"{name} must be a number from 1 to {_MOST_OF_A_KIND}, not {given!r}."
+            )
+        return int(given)
+
     def check_port(self) -> None:
         """
         Makes sure that the web part will be able to listen.
@@ -120,6 +135,9 @@ class Configuration:
         environment = dict(self.given) | self.generated_secrets
         environment |= {"PAYFLOW_HOME": str(self.home.path), "PORT": str(self.port)}
         environment["PAYFLOW_SANDBOX_URL"] = self.sandbox_url
+        environment["PAYFLOW_METRICS_DIR"] = self.text("PAYFLOW_METRICS_DIR") or str(
+            self.home.metrics
+        )
         environment["CELERY_BROKER_URL"] = self.broker or (postgres.broker_url if postgres else "")
         if postgres is not None and not self.has_database:
             environment["DATABASE_URL"] = postgres.app_url

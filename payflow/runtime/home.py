@@ -3,6 +3,7 @@
 import base64
 import os
 import secrets
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class Home:
     mail/                e-mails, one file each, while no SMTP host is configured
     sandbox.sqlite3      the book of the sandbox, which is not ours (and its -wal and -shm)
     postgres/            the embedded server (postgres.port and postgres.lock beside it)
+    metrics/             what the processes count, since the start
     celerybeat-schedule  when the beat last did what
     """
 
@@ -77,6 +79,15 @@ class Home:
     def children(self) -> Path:
         """The record of running process groups."""
         return self.path / "children.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The directory in which the processes add up what they count."""
+        return self.path / "metrics"
+
+    def forget_metrics(self) -> None:
+        """Lets the counting begin anew, while no process of ours runs."""
+        shutil.rmtree(self.metrics, ignore_errors=True)
 
     @property
     def beat_schedule(self) -> Path:

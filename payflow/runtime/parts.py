@@ -32,10 +32,24 @@ def manage(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, str(PROJECT / "manage.py"), *arguments)
 
 
-def all_parts(url: str, beat_schedule: Path, *, dispatch_in_web: bool) -> tuple[Part, ...]:
-    """Everything that `make run` keeps running of PayFlow itself, in the order of starting."""
-    dispatcher = () if dispatch_in_web else (_dispatcher(),)
-    return (_web(url), *dispatcher, _worker(), _beat(beat_schedule))
+def all_parts(
+    url: str, beat_schedule: Path, *, dispatchers: int = 1, workers: int = 1
+) -> tuple[Part, ...]:
+    """
+    Everything that `make run` keeps running of PayFlow itself, in the order of starting.
+
+    No dispatchers: a thread of the web process drains.
+    """
+    return (
+        _web(url),
+        *(_dispatcher(name) for name in _names("dispatcher", dispatchers)),
+        *(_worker(name) for name in _names("worker", workers)),
+        _beat(beat_schedule),
+    )
+
+
+def _names(part: str, count: int) -> list[str]:
+    return [part if number == 1 else f"{part}-{number}" for number in range(1, count + 1)]
 
 
 def sandbox_part(port: int, book: Path) -> Part:
@@ -52,8 +66,8 @@ def _web(url: str) -> Part:
     return Part("web", command, ready_url=f"{url}/api/v1/health")
 
 
-def _dispatcher() -> Part:
-    return Part("dispatcher", manage("dispatch"), ready_line="dispatcher ready")
+def _dispatcher(name: str) -> Part:
+    return Part(name, manage("dispatch"), ready_line="dispatcher ready")
 
 
 # Celery says that it is ready only at INFO, where it also comments on every message it handles.
@@ -67,11 +81,11 @@ _CELERY_CHATTER = (
 )
 
 
-def _celery(name: str, ready_line: str, *arguments: str) -> Part:
+def _celery(name: str, role: str, ready_line: str, *arguments: str) -> Part:
     command = (sys.executable, "-m", "celery", "--quiet", "-A", "payflow.celery")
     return Part(
         name,
-        (*command, name, "--loglevel=INFO", *arguments),
+        (*command, role, "--loglevel=INFO", *arguments),
         ready_line=ready_line,
         hidden=_CELERY_CHATTER,
         # It warns root about pickled messages, which PayFlow neither sends nor accepts.
@@ -79,11 +93,11 @@ def _celery(name: str, ready_line: str, *arguments: str) -> Part:
     )
 
 
-def _worker() -> Part:
+def _worker(name: str) -> Part:
     pool = ("--pool=threads", "--concurrency=2")
     alone = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-    return _celery("worker", " ready.", *pool, *alone)
+    return _celery(name, "worker", " ready.", *pool, *alone, f"--hostname={name}@%h")
 
 
 def _beat(schedule: Path) -> Part:
-    return _celery("beat", "beat: Starting", f"--schedule={schedule}", "--pidfile=")
+    return _celery("beat", "beat", "beat: Starting", f"--schedule={schedule}", "--pidfile=")

@@ -43,7 +43,7 @@ class Supervisor:
         console: Console | None = None,
     ) -> None:
         self._configuration = configuration
-        self._parts = tuple(parts if parts is not None else _parts_of(configuration))
+        self._parts = tuple(parts if parts is not None else parts_of(configuration))
         self._steps = tuple(steps)
         names = tuple(part.name for part in (*self._steps, *self._parts))
         self._console = console or Console((POSTGRES, *names))
@@ -81,6 +81,7 @@ class Supervisor:
 
     def _run_locked(self) -> None:
         self._stop_leftovers()
+        self._configuration.home.forget_metrics()
         self._configuration.check_port()
         self._register.tend()
         try:
@@ -203,12 +204,14 @@ def banner(configuration: Configuration) -> str:
     return f"\nPayFlow is running.\n{rows}\n"
 
 
-def _parts_of(configuration: Configuration) -> tuple[Part, ...]:
+def parts_of(configuration: Configuration) -> tuple[Part, ...]:
+    """What a start keeps running: the sandbox, if there is to be one, and all of ours."""
     home = configuration.home
     ours = all_parts(
         configuration.url,
         home.beat_schedule,
-        dispatch_in_web=configuration.dispatches_in_web,
+        dispatchers=configuration.dispatchers,
+        workers=configuration.workers,
     )
     if not configuration.sandbox_port:
         return ours

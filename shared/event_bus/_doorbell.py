@@ -23,6 +23,7 @@ import psycopg
 import structlog
 from django.db import connection, transaction
 
+from shared.event_bus import _metrics
 from shared.event_bus._registry import CELERY, intents
 
 log = structlog.get_logger(__name__)
@@ -120,6 +121,7 @@ def for_dispatchers() -> Ringer:
             line[:] = [open_line()]
         try:
             line[0].execute("SELECT pg_notify(%s, %s)", [CHANNEL, ",".join(sorted(names))])
+            _metrics.rang("dispatchers")
         except psycopg.Error:
             line[0].close()
             raise
@@ -137,6 +139,7 @@ def for_celery(send_task: Callable[[str], None]) -> Callable[[frozenset[str]], N
     def send(names: frozenset[str]) -> None:
         for name in names:
             send_task(name)
+            _metrics.rang("celery")
 
     ringer = Ringer("doorbell-celery", send, pause_seconds=0.2)
 

@@ -16,12 +16,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
+import structlog
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
+
+log = structlog.get_logger(__name__)
 
 
 class Failpoint(StrEnum):
-    """Where it can go wrong, in the order in which a payment passes."""
+    """Where it can go wrong, in the order in which they are passed."""
 
     PUBLISH_WRITTEN = "publish.written"
     """Event and publications are written, nothing is committed."""
@@ -76,6 +80,7 @@ class _Armed:
 def hit(point: Failpoint) -> None:
     """Pass a point; does nothing unless it was armed."""
     if _armed and (armed := _due(point)):
+        log.warning("failpoint passed", point=point.value, action=armed.action.value)
         _DO[armed.action](armed)
 
 
@@ -108,7 +113,14 @@ def _one(entry: str) -> tuple[Failpoint, _Armed]:
     name, _, what = entry.partition("=")
     what, _, passes = what.partition("@")
     action, _, seconds = what.partition(":")
-    return Failpoint(name), _Armed(Action(action), float(seconds or 2), int(passes or 1))
+    try:
+        return Failpoint(name), _Armed(Action(action), float(seconds or 2), int(passes or 1))
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"PAYFLOW_FAILPOINTS cannot be read at {entry!r}: {error}. A point is armed as"
+            f" point=action, point=stall:seconds or point=action@times; the points are"
+            f" {', '.join(Failpoint)}, the actions {', '.join(Action)}."
+        ) from None
 
 
 def _kill(_: _Armed) -> None:

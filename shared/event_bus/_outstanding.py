@@ -28,8 +28,10 @@ import structlog
 from django.db import connection, transaction
 
 from shared import db
+from shared.event_bus import _metrics
 from shared.event_bus._failpoints import Failpoint, hit
-from shared.models import Outstanding
+from shared.event_bus._registry import intent_id_of
+from shared.models import Outstanding, Publication
 
 log = structlog.get_logger(__name__)
 
@@ -98,14 +100,15 @@ class Shore:
 
 
 def settle(
+    work_id: str,
     claims: Sequence[Claim[Item]],
     *,
     finish: Callable[[Sequence[Claim[Item]]], None],
     fail: Callable[[Claim[Item], Exception], None],
     tries: int = 1,
-) -> None:
+) -> int:
     """
-    Finish a batch in one transaction; if it raises, each claim in its own.
+    Finish a batch in one transaction; if it raises, each claim in its own. Returns how many ended.
 
     `finish` takes the claims behind the fence and does the work. Only an exception of a claim on
     its own is a failure, handed to `fail`. Trouble of the database is nobody's failure: it is tried
@@ -114,18 +117,23 @@ def settle(
     try:
         with transaction.atomic(durable=True):
             finish(claims)
+        return len(claims)
     except Exception as error:  # noqa: BLE001 - whatever a listener raises is its failure
         connection.close_if_unusable_or_obsolete()
         if db.is_transient(error) and tries > 1:
             time.sleep(random.uniform(0, 0.2))  # noqa: S311 - jitter
-            settle(claims, finish=finish, fail=fail, tries=tries - 1)
-        elif db.is_transient(error):
+            return settle(work_id, claims, finish=finish, fail=fail, tries=tries - 1)
+        if db.is_transient(error):
+            _metrics.put_off(work_id, len(claims))
             log.warning("left until due again", rows=len(claims), reason=str(error).strip())
         elif len(claims) == 1:
             fail(claims[0], error)
         else:
-            for claim in claims:
-                settle([claim], finish=finish, fail=fail, tries=tries)
+            one_by_one = ([claim] for claim in claims)
+            return sum(
+                settle(work_id, one, finish=finish, fail=fail, tries=tries) for one in one_by_one
+            )
+        return 0
 
 
 def mark_done(rows: type[Outstanding], claims: Sequence[Claim[Item]]) -> set[object]:
@@ -144,6 +152,7 @@ def mark_done(rows: type[Outstanding], claims: Sequence[Claim[Item]]) -> set[obj
 
 
 def record_failure(
+    work_id: str,
     rows: type[Outstanding],
     claim: Claim[Item],
     error: Exception,
@@ -173,7 +182,10 @@ def record_failure(
         if parked and when_parked:
             when_parked()
         hit(Failpoint.FAILURE_COUNTED)
-    log.warning("failed", table=table, row=str(claim.row_id), failures=failures, parked=parked)
+    _metrics.failed(work_id)
+    if parked:
+        _metrics.parked(work_id)
+    log.warning("failed", work=work_id, row=str(claim.row_id), failures=failures, parked=parked)
 
 
 def _storable(text: str) -> str:
@@ -183,19 +195,23 @@ def _storable(text: str) -> str:
 
 def park(rows: type[Outstanding], row_ids: Sequence[object], reason: str) -> None:
     """Put rows aside for an operator, with the reason."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE {rows._meta.db_table} SET due_at = NULL, parked_at = clock_timestamp(),"
-            " last_error = %s WHERE id = ANY(%s)",
-            [_storable(reason), list(row_ids)],
-        )
+    _park(rows, reason, "id = ANY(%s)", list(row_ids))
 
 
 def park_endless(rows: type[Outstanding]) -> None:
     """Park rows that were claimed again and again and never ended, such as one that kills us."""
+    reason = f"claimed {CLAIMS_UNTIL_PARKED} times without an end"
+    which = "attempts > 0 AND attempts - ended >= %s AND due_at <= now()"
+    _park(rows, reason, which, CLAIMS_UNTIL_PARKED)
+
+
+def _park(rows: type[Outstanding], reason: str, which: str, parameter: Any) -> None:
+    work_id = "listener_id" if issubclass(rows, Publication) else "''"
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {rows._meta.db_table} SET due_at = NULL, parked_at = clock_timestamp(),"
-            " last_error = %s WHERE attempts > 0 AND attempts - ended >= %s AND due_at <= now()",
-            [f"claimed {CLAIMS_UNTIL_PARKED} times without an end", CLAIMS_UNTIL_PARKED],
+            f" last_error = %s WHERE {which} RETURNING {work_id}",
+            [_storable(reason), parameter],
         )
+        for (listener_id,) in cursor.fetchall():
+            _metrics.parked(listener_id or intent_id_of(rows))

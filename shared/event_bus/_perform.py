@@ -7,7 +7,7 @@ from typing import Any
 
 from shared import db
 from shared.correlation import working_on
-from shared.event_bus import _outstanding
+from shared.event_bus import _metrics, _outstanding
 from shared.event_bus._failpoints import Failpoint, hit
 from shared.event_bus._outstanding import Claim, Shore
 from shared.event_bus._registry import Intent
@@ -46,7 +46,7 @@ def claim(entry: Intent, limit: int) -> list[Claim[tuple[Outstanding, Any]]]:
     statement = _CLAIM.format(table=entry.rows._meta.db_table)
     shore = Shore.of(entry.id)
     parameters = [shore.since(), limit, entry.lease_seconds]
-    rows = list(entry.rows._default_manager.raw(statement, parameters))
+    rows: list[Any] = list(entry.rows._default_manager.raw(statement, parameters))
     shore.saw(min((row.was_due_at for row in rows), default=None))
     hit(Failpoint.PERFORM_CLAIMED)
     works = entry.prepare(rows) if entry.prepare and rows else rows
@@ -58,20 +58,24 @@ def run(entry: Intent, claimed: Claim[tuple[Outstanding, Any]]) -> Claim[tuple[A
     if db.in_transaction():
         raise OutsideWorkInsideTransaction
     row, work = claimed.item
+    started = time.perf_counter()
     with working_on(str(row.correlation_id)):
         try:
             outcome = entry.run(work)
             hit(Failpoint.PERFORM_DONE)
         except Exception as error:  # noqa: BLE001 - whatever it raises is the row's failure
             outcome = Raised(error)
+    _metrics.called(entry.id, seconds=time.perf_counter() - started)
     return Claim(claimed.row_id, claimed.attempts, (row, outcome))
 
 
 def record(entry: Intent, finished: Sequence[Claim[tuple[Any, Any]]]) -> None:
     """Record finished rows in one transaction; count those that raised as failures."""
+    _metrics.recorded(entry.id, rows=len(finished))
     done = [claim for claim in finished if not isinstance(claim.item[1], Raised)]
     if done:
         _outstanding.settle(
+            entry.id,
             done,
             finish=lambda batch: _finish(entry, batch),
             fail=lambda claim, error: _fail(entry, claim, error),
@@ -119,6 +123,7 @@ def _fail(entry: Intent, claim: Claim[tuple[Any, Any]], error: Exception) -> Non
     when_parked = entry.when_parked
     with db.transaction():
         _outstanding.record_failure(
+            entry.id,
             entry.rows,
             claim,
             error,

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -196,7 +197,7 @@ class TestShore:
         assert shore.since() == _outstanding._THE_BEGINNING
 
 
-def without_putting_off(queue: Queue, statement: str, *parameters: object) -> list[object]:
+def without_putting_off(queue: Queue, statement: str, *parameters: Any) -> Any:
     if statement != _queue._CLAIM:
         return []
     looked = (queue.parameter, queue.shore.since(), _queue._SMALLEST_WINDOW)
