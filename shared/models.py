@@ -288,12 +288,18 @@ class IdempotencyRecord(models.Model):
 
 
 class ScheduledRun(models.Model):
-    """That a scheduled job ran for a slot of time: two schedulers have the effect of one."""
+    """
+    That a scheduled job was begun for a slot of time, and that it was done.
+
+    Two schedulers have the effect of one. Without `finished_at` the job is under way, or its
+    process died and the next tick begins it again.
+    """
 
     id = models.BigAutoField(primary_key=True)
     job = models.TextField()
     scheduled_at = models.DateTimeField()
     started_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = schema_table("shared", "scheduled_run")

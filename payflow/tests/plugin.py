@@ -131,6 +131,7 @@ def _start_server() -> None:
         "EMAIL_HOST",
         "PAYFLOW_MODE",
         "PAYFLOW_DISPATCH",
+        "PAYFLOW_EVENTS_URL",
         "PAYFLOW_STRIPE_SECRET_KEY",
     ):
         os.environ.pop(name, None)

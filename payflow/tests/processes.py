@@ -40,6 +40,20 @@ class Process:
         assert not self._has_ended(), self.output()
         return self
 
+    def run_to_its_end(self) -> int:
+        """Start, and wait until it ends by itself; returns its exit code, negative for a signal."""
+        with self._log.open("wb") as log:
+            return subprocess.run(
+                self._command,
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                timeout=PATIENCE_SECONDS,
+                check=False,
+            ).returncode
+
     def kill(self) -> None:
         """kill -9, the whole group."""
         assert self._process is not None
@@ -61,6 +75,12 @@ class Process:
         command = [sys.executable, "-c", code]
         subprocess.run(command, env=self._environment, cwd=ROOT, check=True)
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; none while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
     def output(self) -> str:
         """What it printed so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
@@ -81,10 +101,11 @@ class Process:
         self.stop()
 
 
-def dispatcher(folder: Path, **environment: str) -> Process:
+def dispatcher(folder: Path, *, name: str = "dispatcher", **environment: str) -> Process:
     """`manage.py dispatch`."""
     command = [sys.executable, "manage.py", "dispatch"]
-    return Process(command, folder / "dispatcher.log", "dispatcher ready", **environment)
+    ours = {"PAYFLOW_PROCESS": name}
+    return Process(command, folder / f"{name}.log", "dispatcher ready", **ours | environment)
 
 
 def web(folder: Path, port: int, **environment: str) -> Process:
@@ -96,19 +117,37 @@ def web(folder: Path, port: int, **environment: str) -> Process:
     )
 
 
-def worker(folder: Path, *, broker_url: str = "") -> Process:
+def worker(
+    folder: Path, *, broker_url: str = "", name: str = "worker", **environment: str
+) -> Process:
     """A Celery worker, on the embedded broker by default, with its own queue and mail folder."""
-    command = [sys.executable, "-m", "celery", "-A", "payflow.celery", "worker"]
-    options = ["--pool=threads", "--concurrency=2", "--loglevel=INFO", "--without-gossip"]
-    return Process(
-        command + options,
-        folder / "worker.log",
-        " ready.",
-        CELERY_BROKER_URL=broker_url or os.environ["PAYFLOW_TEST_BROKER_URL"],
-        PAYFLOW_CELERY_QUEUE=f"test_{folder.name}"[:40].replace("-", "_"),
-        PAYFLOW_EMAIL_DIRECTORY=str(folder / "mail"),
-        PAYFLOW_LOG_LEVEL="INFO",
-    )
+    pool = ["--pool=threads", "--concurrency=2", "--without-gossip", f"--hostname={name}@%h"]
+    return _celery("worker", folder, name, " ready.", broker_url, *pool, **environment)
+
+
+def beat(folder: Path, *, broker_url: str = "", name: str = "beat", **environment: str) -> Process:
+    """A Celery beat that ticks for the workers of the same folder."""
+    files = [f"--schedule={folder / name}.schedule", "--pidfile="]
+    return _celery("beat", folder, name, "beat: Starting", broker_url, *files, **environment)
+
+
+def queue_of(folder: Path) -> str:
+    """The name of the bells' queue of the workers of this folder."""
+    return f"test_{folder.name}"[:32].replace("-", "_")
+
+
+def _celery(
+    command: str, folder: Path, name: str, ready: str, url: str, *options: str, **environment: str
+) -> Process:
+    program = [sys.executable, "-m", "celery", "-A", "payflow.celery", command, "--loglevel=INFO"]
+    ours = {
+        "CELERY_BROKER_URL": url or os.environ["PAYFLOW_TEST_BROKER_URL"],
+        "PAYFLOW_CELERY_QUEUE": queue_of(folder),
+        "PAYFLOW_EMAIL_DIRECTORY": str(folder / "mail"),
+        "PAYFLOW_LOG_LEVEL": "INFO",
+        "PAYFLOW_PROCESS": name,
+    }
+    return Process([*program, *options], folder / f"{name}.log", ready, **ours | environment)
 
 
 def database_urls() -> dict[str, str]:
