@@ -17,6 +17,22 @@ from shared.events.operators import OperatorActionTaken
 from shared.identifiers import new_id
 from shared.models import Outstanding, Publication
 
+BATCH_SIZE = 500
+_RETRIED = "ended = attempts, failures = 0, parked_at = NULL, due_at = clock_timestamp()"
+# The queue puts off what waits behind a parked head; once the head is free, so is its story.
+_HASTEN_FOLLOWERS = """
+UPDATE shared.publication SET due_at = clock_timestamp()
+FROM unnest(%s::text[], %s::uuid[]) AS story (listener_id, correlation_id)
+WHERE (publication.listener_id, publication.correlation_id)
+      = (story.listener_id, story.correlation_id)
+  AND publication.due_at > now() AND publication.attempts = 0
+"""
+_PARKED = """
+SELECT id FROM shared.publication
+WHERE parked_at <= %(before)s AND (listener_id = %(listener_id)s OR %(listener_id)s IS NULL)
+ORDER BY parked_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+"""
+
 
 class NotParked(Conflict):
     """Only parked work can be retried or skipped; this is still being tried."""
@@ -41,12 +57,28 @@ def retry(
         _change(
             rows,
             # `attempts` goes on counting: a worker that slept through all this must not match it.
-            f"UPDATE {rows._meta.db_table} SET ended = attempts, failures = 0,"
-            " parked_at = NULL, due_at = clock_timestamp()",
+            f"UPDATE {rows._meta.db_table} SET {_RETRIED}",
             row_ids,
         )
         _tell(rows, "retry", row_ids, actor=actor, reason=reason, now=now)
     return len(row_ids)
+
+
+def retry_all(*, listener_id: str | None = None, actor: str, reason: str, now: datetime) -> int:
+    """
+    Make every publication that was parked by `now` due again, of one listener or of all.
+
+    A batch at a time, each a transaction of its own; returns how many. What parks again meanwhile
+    stays parked.
+
+    Raises:
+        ReasonRequired: the reason is empty.
+
+    """
+    retried = 0
+    while batch := _retry_batch(listener_id, actor=actor, reason=reason, now=now):
+        retried += batch
+    return retried
 
 
 def skip(
@@ -90,11 +122,28 @@ def tell(*, actor: str, action: str, subject: str, reason: str, now: datetime) -
     )
 
 
+def _retry_batch(listener_id: str | None, *, actor: str, reason: str, now: datetime) -> int:
+    chosen = {"listener_id": listener_id, "before": now, "limit": BATCH_SIZE}
+    with db.transaction(), connection.cursor() as cursor:
+        cursor.execute(_PARKED, chosen)
+        parked = [row_id for (row_id,) in cursor.fetchall()]
+        return retry(Publication, parked, actor=actor, reason=reason, now=now) if parked else 0
+
+
 def _change(rows: type[Outstanding], statement: str, row_ids: Sequence[object]) -> None:
+    has_order = issubclass(rows, Publication)
+    returned = "listener_id, correlation_id" if has_order else "id"
     with connection.cursor() as cursor:
-        cursor.execute(f"{statement} WHERE id = ANY(%s) AND parked_at IS NOT NULL", [list(row_ids)])
-        if cursor.rowcount != len(row_ids):
+        cursor.execute(
+            f"{statement} WHERE id = ANY(%s) AND parked_at IS NOT NULL RETURNING {returned}",
+            [list(row_ids)],
+        )
+        changed = cursor.fetchall()
+        if len(changed) != len(row_ids):
             raise NotParked
+        if has_order:
+            listener_ids, stories = [row[0] for row in changed], [row[1] for row in changed]
+            cursor.execute(_HASTEN_FOLLOWERS, [listener_ids, stories])
 
 
 def _tell(

@@ -217,6 +217,44 @@ class TestSkip:
         assert "&lt;b&gt;out of luck&lt;/b&gt;" in page
 
 
+class TestRetryAllOfItsListener:
+    def test_takes_also_what_was_not_chosen(
+        self, operator: OperatorClient, parked: Publication
+    ) -> None:
+        registered_merchant().post("/payments", payment_body())
+        other = Publication.objects.filter(listener_id=parked.listener_id, parked_at=None).get()
+        park(Publication, [other.pk], "ValueError: out of luck")
+        page = operator.act("retry_all_of_its_listener", parked, state="parked")
+        assert "Retry all of its listener: 1 publication." in page
+        assert not Publication.objects.filter(parked_at__isnull=False).exists()
+        assert [told["subject"] for told in actions_told()] == [f"{parked.pk}, {other.pk}"]
+
+
+class TestPages:
+    def test_of_a_publication_leads_to_its_event_and_what_waits_behind_it(
+        self, operator: OperatorClient, parked: Publication
+    ) -> None:
+        registered_merchant()
+        Publication.objects.create(
+            event=Event.objects.latest("sequence"),
+            listener_id=parked.listener_id,
+            correlation_id=parked.correlation_id,
+        )
+        page = text(operator.page(parked))
+        assert address(Event, "change", parked.event_id) in page
+        assert f"?q={parked.correlation_id}&listener_id={parked.listener_id}" in page
+        assert "1 of its story" in page
+        assert "Its story" in page
+
+    def test_of_an_event_leads_to_who_has_not_had_it(
+        self, operator: OperatorClient, parked: Publication
+    ) -> None:
+        page = text(operator.page(parked.event))
+        assert address(Publication, "change", parked.pk) in page
+        Publication.objects.all().delete()
+        assert "nobody: every listener is done" in text(operator.page(parked.event))
+
+
 class TestStates:
     def test_partition_the_publications(
         self, operator: OperatorClient, parked: Publication

@@ -185,7 +185,7 @@ class TestFence:
         hasten()
         deliver_again()
 
-        effects.run([_deliver._restored_or_parked(claim) for claim in zombies_claims])  # type: ignore[misc]
+        effects.run([_deliver.restored_or_parked(claim) for claim in zombies_claims])  # type: ignore[misc]
 
         assert effects.numbers() == [0, 0]
 
@@ -196,7 +196,7 @@ class TestFence:
         publish_committed(action(0))
         (claim,) = die_after_claiming()
         with transaction.atomic():
-            effects.run([_deliver._restored_or_parked(claim)])  # type: ignore[list-item]
+            effects.run([_deliver.restored_or_parked(claim)])  # type: ignore[list-item]
         # … the worker dies here, before it marks …
         hasten()
         deliver_again()
