@@ -27,26 +27,28 @@ LEASE_SECONDS = 2
 _WINDOW = 4
 """Batches that a claim looks at: as many of its rows may be followers before batches shrink."""
 _SMALLEST_WINDOW = 16
+_ENOUGH_HEADS = 2
+"""Batches of heads that a claim chooses from: another worker may hold the first."""
 _AGAIN = "publication.listener_id = ANY(%s) AND publication.attempts > 0"
 
 _LOOKED = """
 looked AS MATERIALIZED (
-    SELECT id, due_at FROM shared.publication
+    SELECT id, event_id, listener_id, correlation_id, due_at FROM shared.publication
     WHERE {which} AND due_at BETWEEN %s AND now() ORDER BY due_at LIMIT %s
 )"""
-# An index probe per row under any statistics, which an anti-join is not.
+# Asked of rows that were looked at, never of the table: there the planner may ask it for each pair.
 _HEAD = """
     (SELECT {what} FROM shared.publication AS head
-     WHERE head.listener_id = publication.listener_id
-       AND head.correlation_id = publication.correlation_id
+     WHERE head.listener_id = looked.listener_id AND head.correlation_id = looked.correlation_id
      ORDER BY head.event_id LIMIT 1)"""
 _CLAIM = f"""
-WITH {_LOOKED}, due AS (
-    SELECT publication.id FROM looked JOIN shared.publication USING (id)
-    WHERE {{which}} AND publication.due_at <= now()
-      AND publication.event_id = {_HEAD.format(what="head.event_id")}
+WITH {_LOOKED}, head AS MATERIALIZED (
+    SELECT id FROM looked WHERE event_id = {_HEAD.format(what="head.event_id")} LIMIT %s
+), due AS (
+    SELECT id FROM shared.publication
+    WHERE id = ANY(ARRAY(SELECT id FROM head)) AND {{which}} AND due_at <= now()
     LIMIT %s
-    FOR UPDATE OF publication SKIP LOCKED
+    FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE shared.publication
     SET attempts = attempts + 1, due_at = now() + make_interval(secs => %s)
@@ -54,23 +56,27 @@ WITH {_LOOKED}, due AS (
     WHERE publication.id = due.id
     RETURNING publication.id, publication.attempts, publication.listener_id, publication.event_id
 )
-SELECT seen.rows, seen.oldest_at, claimed.id, claimed.attempts, claimed.listener_id,
+SELECT seen.rows, seen.heads, seen.oldest_at, claimed.id, claimed.attempts, claimed.listener_id,
        event.event_type, event.version, event.event_id, event.correlation_id, event.subject_id,
        event.merchant_id, event.occurred_at, event.payload,
        extract(epoch FROM clock_timestamp() - event.published_at), {_outstanding.NOT_DURABLE}
-FROM (SELECT count(*) AS rows, min(due_at) AS oldest_at FROM looked) AS seen
+FROM (SELECT count(*) AS rows, (SELECT count(*) FROM head) AS heads, min(due_at) AS oldest_at
+      FROM looked) AS seen
 LEFT JOIN (claimed JOIN shared.event ON event.sequence = claimed.event_id) ON true
 ORDER BY event.sequence
 """
-# Followers of a head that waits; of any head, for a moment, when there was nothing else to claim.
+# Followers of a head that waits; of any head, for a moment, when there was no head to claim.
 _PUT_OFF = f"""
-WITH {_LOOKED}, follower AS (
+WITH {_LOOKED}, pair AS MATERIALIZED (
+    SELECT id, {_HEAD.format(what="head.id")} AS head_id FROM looked
+), follower AS (
     SELECT publication.id,
            CASE WHEN head.parked_at IS NOT NULL THEN now() + interval '1 minute'
                 ELSE GREATEST(now() + interval '0.2 seconds',
                               CASE WHEN head.failures > 0 THEN head.due_at END) END AS due_at
-    FROM looked JOIN shared.publication USING (id)
-    JOIN shared.publication AS head ON head.id = {_HEAD.format(what="head.id")}
+    FROM pair
+    JOIN shared.publication AS head ON head.id = pair.head_id
+    JOIN shared.publication ON publication.id = pair.id
     WHERE {{which}} AND publication.due_at <= now() AND head.event_id < publication.event_id
       AND (head.parked_at IS NOT NULL OR head.failures > 0 OR %s)
     FOR UPDATE OF publication SKIP LOCKED
@@ -135,12 +141,13 @@ class Queue:
         Items are (listener id, event type, version, event id, correlation id, subject id, merchant
         id, occurred at, payload, age in seconds), oldest event first.
         """
-        rows = self._execute(_CLAIM, self.parameter, self.limit, self.lease_seconds)
-        seen, oldest_at = rows[0][:2]
+        enough = max(_ENOUGH_HEADS * self.limit, _SMALLEST_WINDOW)
+        rows = self._execute(_CLAIM, enough, self.parameter, self.limit, self.lease_seconds)
+        seen, heads, oldest_at = rows[0][:3]
         self.shore.saw(oldest_at)
-        claims = [Claim(row[2], row[3], row[4:]) for row in rows if row[2] is not None]
+        claims = [Claim(row[3], row[4], row[5:]) for row in rows if row[3] is not None]
         if len(claims) < self.limit < seen:
-            return claims, len(self._execute(_PUT_OFF, self.parameter, not claims))
+            return claims, len(self._execute(_PUT_OFF, self.parameter, heads == 0))
         return claims, 0
 
     def _execute(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
