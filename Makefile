@@ -15,10 +15,10 @@ NO_DATABASE := postgresql://nobody@127.0.0.1:1/none
 LOCK := $(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --extra redis --extra stripe
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format migrations lock demo hammer doubt machine bench clean
+.PHONY: help run test check format migrations lock demo hammer doubt machine torture order bench bench-registry bench-brokers clean
 
 help: ## List these commands
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z.]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z.-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 run: $(STAMP) ## Start everything on http://127.0.0.1:8000 (PORT=…, PAYFLOW_HOME=…); Ctrl-C stops it
 	@exec $(VENV_PYTHON) -m payflow.runtime
@@ -54,8 +54,20 @@ doubt: $(STAMP) ## Lose one answer in ten and kill the dispatcher, over 2,000 op
 machine: $(STAMP) ## Random commands against a second opinion: 100,000 steps (STEPS=… SEED=…)
 	@exec $(VENV_PYTHON) -m payflow.tests.machine --steps $(or $(STEPS),100000) $(if $(SEED),--seed $(SEED))
 
-bench: $(STAMP) ## Measure the platform beside what PostgreSQL alone could do (2 minutes)
-	@exec $(VENV_PYTHON) -m payflow.runtime.bench
+torture: $(STAMP) ## kill -9 and database restarts under load: 200 and 40 (ARGS="--kills 20 --restarts 4")
+	@exec $(VENV_PYTHON) manage.py torture $(ARGS)
+
+order: $(STAMP) ## Keep every story's order with 8 workers: 100,000 events (EVENTS=…)
+	@PAYFLOW_ORDER_EVENTS=$(or $(EVENTS),100000) $(VENV_PYTHON) -m pytest -q -s shared/tests/event_bus/test_order_under_load.py
+
+bench: $(STAMP) ## Measure the platform beside what PostgreSQL alone could do (4 minutes)
+	@exec $(VENV_PYTHON) -m payflow.runtime.bench chain
+
+bench-registry: $(STAMP) ## Measure claims on a registry of a million publications
+	@exec $(VENV_PYTHON) -m payflow.runtime.bench registry
+
+bench-brokers: $(STAMP) ## Measure e-mails on pgmq, and on Redis and RabbitMQ if they run here
+	@exec $(VENV_PYTHON) -m payflow.runtime.bench brokers
 
 lock: ## Pin every dependency of pyproject.toml, with hashes, in requirements/ (needs uv)
 	$(LOCK) pyproject.toml -o requirements/production.txt

@@ -26,14 +26,13 @@ def seconds_by_part(home: Path, postgres_pid: int) -> "Counter[str]":
     return counted
 
 
-def pid_of(home: Path, part: str) -> int:
-    """The process id of a part of the platform in this home."""
-    (pid,) = [
+def pids_of(home: Path, part: str) -> list[int]:
+    """The process ids of a part of the platform in this home, of all that run of it."""
+    return [
         int(process.name)
         for process in Path("/proc").glob("[0-9]*")
         if _is_alive(process) and _part(process, ["", "-1"], home, 0) == part
     ]
-    return pid
 
 
 def _is_alive(process: Path) -> bool:
@@ -50,4 +49,5 @@ def _part(process: Path, stat: list[str], home: Path, postgres_pid: int) -> str:
     if f"PAYFLOW_HOME={home}".encode() not in environment:
         return ""
     named = [entry for entry in environment if entry.startswith(b"PAYFLOW_PROCESS=")]
-    return named[0].partition(b"=")[2].decode() if named else ""
+    name = named[0].partition(b"=")[2].decode() if named else ""
+    return name.rstrip("0123456789").rstrip("-")

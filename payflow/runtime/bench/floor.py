@@ -12,7 +12,13 @@ import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
+
+from payflow.runtime.bench.ground import Ground
+from payflow.runtime.postgres_binaries import find_binaries
+
 CLIENTS = (1, 4, 8, 16)
+_DATABASE = "payflow_floor"
 
 SCRIPT = """
 -- 1 · the request: idempotency record, payment, first event
@@ -166,6 +172,25 @@ VALUES ('{HELD_BY}', 'PROCESSOR_PENDING', 'bench', 'USD', 0, now()),
 ON CONFLICT DO NOTHING
 """
 _TRANSACTIONS_PER_SECOND = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
+
+
+def measure(ground: Ground, *, seconds: int) -> dict[int, float]:
+    """Payments per second by number of clients, in a database of its own on the same server."""
+    app_url, owner_url = (
+        f"{url.rpartition('/')[0]}/{_DATABASE}"
+        for url in (ground.server.app_url, ground.server.owner_url)
+    )
+    with psycopg.connect(ground.server.owner_url, autocommit=True) as owner:
+        owner.execute(f"DROP DATABASE IF EXISTS {_DATABASE}")
+        owner.execute(f"CREATE DATABASE {_DATABASE}")
+    ground.migrate(app_url, owner_url)
+    with psycopg.connect(app_url, autocommit=True) as app:
+        app.execute(OPEN_ACCOUNTS)
+    binaries, script = find_binaries(), ground.home / "floor.sql"
+    return {
+        clients: payments_per_second(binaries, app_url, script, clients=clients, seconds=seconds)
+        for clients in CLIENTS
+    }
 
 
 def payments_per_second(
