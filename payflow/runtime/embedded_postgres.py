@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+import psycopg
+
 from payflow.runtime import variables
 from payflow.runtime.errors import AlreadyRunning, Cancelled, CannotStart
 from payflow.runtime.lock_file import LockFile
@@ -106,7 +108,6 @@ class EmbeddedPostgres:
             self._reap()
             self._initialise(self._place)
             self._launch(self._place)
-            prepare_databases(self._logins, self.port)
         except BaseException:
             self.stop()
             raise
@@ -249,10 +250,10 @@ class EmbeddedPostgres:
         for attempt in range(1, _START_ATTEMPTS + 1):
             self._port = self._choose_port()
             self._process = self._spawn(place)
-            if self._becomes_ready(place, self._process):
+            if self._becomes_ready(place, self._process) and self._prepares(self._process):
                 return
-            # A port taken in this very moment, or shared memory not yet given back: worth trying
-            # again. What lasts is reported with the server's own words.
+            # A port taken in this very moment, shared memory not yet given back, or killed again:
+            # worth trying again. What lasts is reported with the server's own words.
             stop_leftovers(place, self._report)
             self._reap()
             time.sleep(0.2 * attempt)
@@ -295,6 +296,16 @@ class EmbeddedPostgres:
             self._give_up_after(waited)
             time.sleep(0.02)
         return False
+
+    def _prepares(self, process: subprocess.Popen[bytes]) -> bool:
+        """Brings roles and databases into their state; False when the server ends meanwhile."""
+        try:
+            prepare_databases(self._logins, self.port)
+        except psycopg.OperationalError:
+            if wait_until(lambda: process.poll() is not None, _PATIENCE_SECONDS):
+                return False
+            raise
+        return True
 
     def _give_up_after(self, waited_seconds: float) -> None:
         if self._is_cancelled():

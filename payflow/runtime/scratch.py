@@ -18,7 +18,7 @@ from payflow.runtime.ports import free_port
 from payflow.runtime.postgres_place import fallback_area
 from payflow.runtime.processes import signal_process, wait_until
 
-_START_SECONDS = 60
+_START_SECONDS = 120
 _STOP_SECONDS = 30
 _LINES_SHOWN = 15
 # The caller's configuration is not the story's: it gets a database, a broker and a mail directory
@@ -61,6 +61,11 @@ class Platform:
         """Where its sandbox serves; empty when it has none."""
         found = re.search(r"^  Sandbox +(\S+)$", _output(self), re.MULTILINE)
         return found[1] if found else ""
+
+    @property
+    def last_lines(self) -> str:
+        """The last lines that it has written."""
+        return "\n".join(_output(self).splitlines()[-_LINES_SHOWN:])
 
     @property
     def sandbox_secret(self) -> str:
@@ -139,8 +144,7 @@ def _wait_until_ready(running: Platform, process: "subprocess.Popen[bytes]") -> 
         return process.poll() is not None or _is_running(running)
 
     if not wait_until(is_over, _START_SECONDS) or process.poll() is not None:
-        lines = _output(running).splitlines()
-        raise PlatformDidNotStart("\n".join(lines[-_LINES_SHOWN:]))
+        raise PlatformDidNotStart(running.last_lines)
 
 
 def _is_running(running: Platform) -> bool:

@@ -4,6 +4,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from email import message_from_bytes
 from http.client import HTTPException
 from pathlib import Path
@@ -29,6 +30,7 @@ from shared.testing.signing import SigningClient, v1_signature
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("processes")]
 
 PAYMENTS = 500
+KEYS = [f"key-{number}" for number in range(PAYMENTS)]
 MERCHANT_ID = new_id()
 STORY = [
     "Payment.Transaction.Initiated",
@@ -97,16 +99,18 @@ class TestKill9:
 
 
 class InsistentClient:
-    """Eight threads that send 500 payments and repeat each, key and all, until it is answered."""
+    """Threads that send payments and repeat each, key and all, until it is answered."""
 
-    def __init__(self, merchant: SigningClient, port: int) -> None:
+    def __init__(
+        self, merchant: SigningClient, port: int, *, keys: Sequence[str] = KEYS, lanes: int = 8
+    ) -> None:
         self._merchant, self._port = merchant, port
         self._keys: SimpleQueue[str] = SimpleQueue()
-        for number in range(PAYMENTS):
-            self._keys.put(f"key-{number}")
+        for key in keys:
+            self._keys.put(key)
         self.answers: dict[str, int] = {}
         self.repeats = 0
-        self._threads = [threading.Thread(target=self._run) for _ in range(8)]
+        self._threads = [threading.Thread(target=self._run) for _ in range(lanes)]
 
     def start(self) -> None:
         for thread in self._threads:
@@ -146,21 +150,21 @@ class InsistentClient:
             return int(answer.status)
 
 
-def assert_every_effect_exactly_once() -> None:
-    assert counted("payments.payment", "status = 'AUTHORISED'") == PAYMENTS
-    assert counted("payments.payment") == PAYMENTS
-    assert counted("fraud.assessment") == distinct("fraud.assessment", "payment_id") == PAYMENTS
-    assert counted("payments.operation", "outcome = 'APPROVED'") == PAYMENTS
-    assert counted("payments.operation") == distinct("payments.operation", "payment_id") == PAYMENTS
-    assert counted("ledger.journal_entry") == PAYMENTS
-    assert distinct("ledger.journal_entry", "correlation_id") == PAYMENTS
-    assert counted("ledger.posting") == 2 * PAYMENTS
+def assert_every_effect_exactly_once(payments: int = PAYMENTS) -> None:
+    assert counted("payments.payment", "status = 'AUTHORISED'") == payments
+    assert counted("payments.payment") == payments
+    assert counted("fraud.assessment") == distinct("fraud.assessment", "payment_id") == payments
+    assert counted("payments.operation", "outcome = 'APPROVED'") == payments
+    assert counted("payments.operation") == distinct("payments.operation", "payment_id") == payments
+    assert counted("ledger.journal_entry") == payments
+    assert distinct("ledger.journal_entry", "correlation_id") == payments
+    assert counted("ledger.posting") == 2 * payments
     assert find_imbalances() == []
-    assert counted("notifications.message", "sent_at IS NOT NULL") == PAYMENTS
-    assert stories() == {tuple(STORY): PAYMENTS}
+    assert counted("notifications.message", "sent_at IS NOT NULL") == payments
+    assert stories() == {tuple(STORY): payments}
     assert outstanding() == 0
     told = counted("audit.record", "event_type = 'Notification.Message.Sent'")
-    assert told == distinct("notifications.message", "event_id") == PAYMENTS
+    assert told == distinct("notifications.message", "event_id") == payments
 
 
 def stories() -> dict[tuple[str, ...], int]:

@@ -7,6 +7,8 @@ import socket
 import stat
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,6 +38,19 @@ def remember(postgres: EmbeddedPostgres) -> None:
 
 def remembers(postgres: EmbeddedPostgres) -> bool:
     return one(postgres.owner_url, "SELECT answer FROM kept") == 42
+
+
+def kill_when_ready(home: Path, pid: int) -> None:
+    """Kill a server as soon as it says that it is ready; a moment later it is being prepared."""
+    area = fallback_area(home) if fallback_area(home).exists() else home / "postgres"
+    wait_until(lambda: is_ready(area / "data" / "postmaster.pid", pid), 30)
+    time.sleep(0.02)
+    os.kill(pid, signal.SIGQUIT)
+
+
+def is_ready(pid_file: Path, pid: int) -> bool:
+    lines = pid_file.read_text().split() if pid_file.exists() else []
+    return lines[:1] == [str(pid)] and "ready" in lines
 
 
 class TestRoles:
@@ -188,6 +203,20 @@ class TestStartAgain:
             postgres.start()
             url = postgres.broker_url.replace("pgmq://", "postgresql://")
             assert one(url, "SELECT count(*) FROM pgmq.list_queues()") == 0
+
+    def test_starts_though_it_is_killed_while_roles_are_prepared(self, home: Path) -> None:
+        with EmbeddedPostgres(home):
+            pass
+        murders: list[threading.Thread] = []
+
+        def murder_the_first(pid: int) -> None:
+            if not murders:
+                murders.append(threading.Thread(target=kill_when_ready, args=(home, pid)))
+                murders[0].start()
+
+        with EmbeddedPostgres(home, on_launch=murder_the_first) as postgres:
+            murders[0].join()
+            assert one(postgres.app_url, "SELECT 1") == 1
 
     def test_chooses_another_port_when_its_own_was_taken(self, home: Path) -> None:
         home.mkdir()
