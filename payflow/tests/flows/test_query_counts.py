@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from payflow.tests.flows.test_kill import payment_body, registered
 from payments.queries import list_payments
 from payments.use_cases.initiate_payment import Terms, initiate_payment
 from shared import clock
@@ -15,6 +16,9 @@ pytestmark = pytest.mark.django_db
 BATCH = _queue.BATCH_SIZE
 WORK_CEILING = 68
 """Statements of a whole chain but for looking for work; 66 on the day this was written."""
+
+REQUEST_STATEMENTS = 5
+"""The merchant's keys, the idempotency key, the payment, its event, the answer."""
 
 
 def cost_of_draining(count: int) -> tuple[int, int]:
@@ -42,6 +46,19 @@ def cost_of_draining(count: int) -> tuple[int, int]:
         query for query in queries if "FOR UPDATE" in query["sql"] and "SKIP LOCKED" in query["sql"]
     ]
     return len(queries), len(queries) - len(looking)
+
+
+class TestRequest:
+    def test_is_taken_with_five_statements(self) -> None:
+        merchant = registered()
+        merchant.send("POST", "/payments", payment_body("first"))
+
+        with CaptureQueriesContext(connection) as queries:
+            answer = merchant.send("POST", "/payments", payment_body("second"))
+
+        assert answer.status_code == 202
+        statements = [query["sql"] for query in queries if query["sql"] not in ("BEGIN", "COMMIT")]
+        assert len(statements) == REQUEST_STATEMENTS, statements
 
 
 class TestDrain:

@@ -8,6 +8,7 @@ import pytest
 
 from payflow.runtime.configuration import Configuration
 from payflow.runtime.embedded_postgres import is_free
+from payflow.runtime.errors import CannotStart
 from payflow.runtime.ports import free_port
 from payflow.runtime.supervisor import Supervisor, banner
 
@@ -92,3 +93,31 @@ class TestSandbox:
         assert not configuration.part_environment(None)["PAYFLOW_SANDBOX_URL"]
         assert "PAYFLOW_SANDBOX_SECRET" not in configuration.part_environment(None)
         assert "Sandbox" not in banner(configuration)
+
+
+class TestDispatchers:
+    def test_and_workers_are_as_many_as_asked_for(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        counts = {"PAYFLOW_DISPATCHERS": "2", "PAYFLOW_WORKERS": "3"}
+        parts = Supervisor(configured(monkeypatch, tmp_path, 8000, **counts))._parts
+
+        names = [part.name for part in parts]
+        assert names[2:] == ["dispatcher", "dispatcher-2", "worker", "worker-2", "worker-3", "beat"]
+        # Celery's workers must not have the same node name.
+        nodes = {part.command[-1] for part in parts if part.name.startswith("worker")}
+        assert nodes == {"--hostname=worker@%h", "--hostname=worker-2@%h", "--hostname=worker-3@%h"}
+
+    def test_are_none_when_the_web_drains(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        configuration = configured(monkeypatch, tmp_path, 8000, PAYFLOW_DISPATCH="web")
+        assert "dispatcher" not in names_of_parts(configuration)
+
+    @pytest.mark.parametrize("count", ["0", "-1", "two", "33", "1.5"])
+    def test_are_a_sensible_number(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: str
+    ) -> None:
+        configuration = configured(monkeypatch, tmp_path, 8000, PAYFLOW_DISPATCHERS=count)
+        with pytest.raises(CannotStart, match="PAYFLOW_DISPATCHERS must be a number from 1 to 32"):
+            Supervisor(configuration)
