@@ -34,6 +34,8 @@ _POLLS_PER_PARKING = 30
 """Parking waits for a minute's worth of claims anyway, and looking for it reads every due row."""
 _AGAIN = "what was claimed before"
 """A name of its own, served in turn with the others: a broken listener delays nobody else."""
+_AGAIN_SECONDS = 0.1
+"""How long its turn is: what a killed worker leaves behind is many rows, each claimed alone."""
 Finished = Claim[tuple[Any, Any]]
 
 
@@ -109,7 +111,7 @@ class Dispatcher:
 
     def _serve(self, name: str) -> bool:
         if name == _AGAIN:
-            return _deliver.deliver_again() > 0
+            return _deliver_again_for_a_while()
         if name in self._relays:
             self._relays[name].ring()
             return False
@@ -169,6 +171,15 @@ def drain(*runners: Runner, limit: int = 100) -> None:
         done += [_perform.perform(intent, limit) for intent in chosen]
         done.append(_deliver.deliver_again())
         busy = any(done)
+
+
+def _deliver_again_for_a_while() -> bool:
+    """Whether there may be more."""
+    deadline = time.monotonic() + _AGAIN_SECONDS
+    while _deliver.deliver_again():
+        if time.monotonic() > deadline:
+            return True
+    return False
 
 
 def _run_by(runner: Runner) -> Sequence[Intent]:

@@ -2,13 +2,22 @@
 
 import io
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 
 import pytest
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.core.management import CommandError, call_command
 from django.core.management.color import no_style
-from django.db import DatabaseError, ProgrammingError, connections, migrations, models, transaction
+from django.db import (
+    DatabaseError,
+    ProgrammingError,
+    connection,
+    connections,
+    migrations,
+    models,
+    transaction,
+)
+from django.db.backends.postgresql import base as postgresql
 from django.db.backends.postgresql import schema
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
@@ -367,3 +376,32 @@ class TestQueries:
         with pytest.raises(DatabaseError, match="unqualified"), transaction.atomic("owner"):
             # What Django's own dialect writes.
             execute(owner, 'SELECT 1 FROM "sample"."entry" FOR UPDATE OF "sample"."entry"')
+
+
+@pytest.mark.django_db(transaction=True)
+class TestIsUsable:
+    def test_asks_the_server_nothing_while_the_line_is_quiet(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connection.ensure_connection()
+        monkeypatch.setattr(postgresql.DatabaseWrapper, "is_usable", lambda _: pytest.fail("asked"))
+
+        assert connection.is_usable()
+
+    def test_notices_that_the_server_has_hung_up(self) -> None:
+        connection.ensure_connection()
+        backend = connection.connection.info.backend_pid
+        with closing(connection.copy()) as other, other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+
+        assert not connection.is_usable()
+        connection.close()
+
+    def test_is_not_fooled_by_what_a_live_server_says_unasked(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("LISTEN hello")
+        with connections["owner"].cursor() as cursor:
+            cursor.execute("NOTIFY hello")
+
+        assert connection.is_usable()
+        connection.close()
