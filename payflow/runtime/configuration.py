@@ -46,12 +46,13 @@ class Configuration:
     def dispatchers(self) -> int:
         """How many dispatchers to run; none when a thread of the web process drains the bus."""
         in_web = self.text("PAYFLOW_DISPATCH") == "web"
-        return 0 if in_web else self._number_of("PAYFLOW_DISPATCHERS")
+        given = self.text("PAYFLOW_DISPATCHERS")
+        return 0 if in_web else _a_few(given, name="PAYFLOW_DISPATCHERS")
 
     @property
     def workers(self) -> int:
         """How many Celery workers to run."""
-        return self._number_of("PAYFLOW_WORKERS")
+        return _a_few(self.text("PAYFLOW_WORKERS"), name="PAYFLOW_WORKERS")
 
     @property
     def has_database(self) -> bool:
@@ -91,14 +92,6 @@ class Configuration:
     def text(self, name: str) -> str:
         """A variable; empty when it is unset."""
         return variables.text(name, source=self.given)
-
-    def _number_of(self, name: str) -> int:
-        given = self.text(name) or "1"
-        if not given.isdigit() or not 1 <= int(given) <= _MOST_OF_A_KIND:
-            raise CannotStart(
-                f"{name} must be a number from 1 to {_MOST_OF_A_KIND}, not {given!r}."
-            )
-        return int(given)
 
     def check_port(self) -> None:
         """
@@ -150,6 +143,13 @@ def _sandbox_port(port: int, given: Mapping[str, str]) -> int:
     if is_production or variables.text("PAYFLOW_SANDBOX_URL", source=given):
         return 0
     return port + 1 if port < _HIGHEST_PORT and is_free(port + 1) else free_port()
+
+
+def _a_few(given: str, *, name: str) -> int:
+    number = given or "1"
+    if not number.isdigit() or not 1 <= int(number) <= _MOST_OF_A_KIND:
+        raise CannotStart(f"{name} must be a number from 1 to {_MOST_OF_A_KIND}, not {given!r}.")
+    return int(number)
 
 
 def _port() -> int:
