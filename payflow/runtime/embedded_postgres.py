@@ -88,6 +88,22 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._port: int | None = None
 
+    @classmethod
+    def run_by_another(cls, home: Path) -> Self:
+        """
+        The server that another process keeps running for this home, for its URLs alone.
+
+        Raises:
+            CannotStart: none was ever started here.
+
+        """
+        server = cls(home)
+        try:
+            server._port = int(server._port_file.read_text())
+        except (OSError, ValueError):
+            raise CannotStart(f"No PayFlow was ever started in {home}.") from None
+        return server
+
     # Starting and stopping ---------------------------------------------------------------------
 
     def start(self) -> Self:
@@ -177,6 +193,10 @@ class EmbeddedPostgres:
     def superuser_url(self, database: str = "postgres") -> str:
         """For administration only."""
         return self._logins.url(SUPERUSER, database, self.port)
+
+    @property
+    def _port_file(self) -> Path:
+        return self.home / "postgres.port"
 
     @property
     def log_file(self) -> Path:
@@ -324,7 +344,7 @@ class EmbeddedPostgres:
     # Port and log ------------------------------------------------------------------------------
 
     def _choose_port(self) -> int:
-        file = self.home / "postgres.port"
+        file = self._port_file
         stored = file.read_text().strip() if file.exists() else ""
         if stored.isdigit() and is_free(int(stored)):
             return int(stored)

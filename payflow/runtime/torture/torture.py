@@ -1,16 +1,14 @@
 """One run: a platform of its own, a load, the faults, the rest, the judgement."""
 
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
+from payflow.runtime.embedded_postgres import EmbeddedPostgres
 from payflow.runtime.hammer.client import SandboxControl
 from payflow.runtime.home import Home
 from payflow.runtime.merchant import Merchant
-from payflow.runtime.postgres_roles import DATABASE, OWNER, Logins
 from payflow.runtime.scratch import Platform
 from payflow.runtime.torture.client import Demand, InsistentMerchant
 from payflow.runtime.torture.evidence import collect
@@ -42,7 +40,7 @@ class Torture:
 
     def __init__(self, running: Platform, plan: Plan, *, report: Callable[[str], None]) -> None:
         self._running, self._plan, self._report = running, plan, report
-        self._database = _owner_url(running.home)
+        self._database = EmbeddedPostgres.run_by_another(running.home).owner_url
         self._load = Load(self._merchant(), lanes=plan.lanes, seed=plan.seed)
         self._faults = Faults(
             Home(running.home).children,
@@ -98,9 +96,3 @@ def _acknowledged(demands: Iterable[Demand]) -> Counter[str]:
         for demand in demands
         if demand.is_acknowledged
     )
-
-
-def _owner_url(home: Path) -> str:
-    """The database of a platform's embedded server, for its owner."""
-    port = int((home / "postgres.port").read_text())
-    return Logins(Home(home).secrets, secrets.token_hex).url(OWNER, DATABASE, port)
