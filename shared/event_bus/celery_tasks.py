@@ -79,12 +79,12 @@ def _run_all(intent_id: str) -> None:
 
 
 def _run(intent_id: str, *, for_seconds: float) -> bool:
-    # Whether there may be more. A first batch that is full and slow calls a colleague: where there
-    # are twenty rows, there may be thousands, and threads that wait do not disturb each other.
-    # While batches are quick they grow instead, so that recording them costs little.
+    # Whether there may be more. A first batch that is full calls a colleague: where there are
+    # twenty rows, there may be thousands. Batches grow while they are quick, so that recording
+    # costs little, and a slow mail server's rows are shared out among all workers.
     deadline, batch = time.monotonic() + for_seconds, _BATCH
     claimed, is_quick = _perform_batch(intent_id, batch)
-    if claimed == _BATCH and not is_quick:
+    if claimed == _BATCH:
         _doorbell.ring(frozenset({intent_id}))
     while claimed and time.monotonic() < deadline and not stopping.is_set():
         batch = min(2 * batch, _LARGEST_BATCH) if is_quick else _BATCH

@@ -116,7 +116,7 @@ class TestAnEventUnderWay:
     def test_would_be_overtaken_if_more_than_heads_were_claimed(
         self, switched_on: Topic, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        heads_only = f"AND publication.event_id = {_queue._HEAD.format(what='head.event_id')}"
+        heads_only = f"WHERE event_id = {_queue._HEAD.format(what='head.event_id')}"
         naive = _queue._CLAIM.replace(heads_only, "")
         assert naive != _queue._CLAIM
         monkeypatch.setattr(_queue, "_CLAIM", naive)
