@@ -66,7 +66,7 @@ def measure(ground: Ground) -> None:
             done = _finish(_LISTENERS[2], rows // 10)
             say(f"    {done} done while somebody reads on", "")
             say("    claims then", _percentiles(_claims(_LISTENERS[2])))
-            say("    naive: from the beginning each time", _percentiles(_full(_LISTENERS[2])))
+            say("    from the beginning each time", _percentiles(_full(_LISTENERS[2])))
 
 
 def _fill(line: "psycopg.Connection[tuple[object, ...]]", rows: int) -> None:
