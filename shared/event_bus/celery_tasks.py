@@ -29,8 +29,6 @@ stopping = threading.Event()
 """Set when this worker is to end: whoever runs rows stops after the one under way."""
 
 _BATCH = 20
-_LARGEST_BATCH = 160
-_QUICK_SECONDS = 0.5
 _TURN_SECONDS = 2
 """A long backlog is worked on in turns, so that it delays neither other rows nor the clock."""
 
@@ -80,22 +78,14 @@ def _run_all(intent_id: str) -> None:
 
 def _run(intent_id: str, *, for_seconds: float) -> bool:
     # Whether there may be more. A first batch that is full calls a colleague: where there are
-    # twenty rows, there may be thousands. Batches grow while they are quick, so that recording
-    # costs little, and a slow mail server's rows are shared out among all workers.
-    deadline, batch = time.monotonic() + for_seconds, _BATCH
-    claimed, is_quick = _perform_batch(intent_id, batch)
+    # twenty rows, there may be thousands.
+    deadline = time.monotonic() + for_seconds
+    claimed = _perform.perform(intents[intent_id], _BATCH)
     if claimed == _BATCH:
         _doorbell.ring(frozenset({intent_id}))
     while claimed and time.monotonic() < deadline and not stopping.is_set():
-        batch = min(2 * batch, _LARGEST_BATCH) if is_quick else _BATCH
-        claimed, is_quick = _perform_batch(intent_id, batch)
+        claimed = _perform.perform(intents[intent_id], _BATCH)
     return claimed > 0
-
-
-def _perform_batch(intent_id: str, batch: int) -> tuple[int, bool]:
-    started = time.monotonic()
-    claimed = _perform.perform(intents[intent_id], batch)
-    return claimed, time.monotonic() - started < _QUICK_SECONDS
 
 
 def _ours() -> list[str]:

@@ -23,7 +23,7 @@ from payflow.tests.processes import Process, wait_until
 from payflow.tests.proxy import Proxy
 from shared.event_bus import DISPATCHER, drain
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("brokers")]
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("processes")]
 
 PAYMENTS = 20
 INTENT = "notifications.message"

@@ -27,7 +27,7 @@ from shared.events.operators import OperatorActionTaken
 from shared.identifiers import new_id
 from shared.models import Publication
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("brokers")]
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("processes")]
 
 ROUTING_KEY = "Operator.Action.Taken"
 FULL = {"x-max-length": 0, "x-overflow": "reject-publish"}

@@ -20,7 +20,7 @@ from payflow.tests.flows.test_kill import (
 from payflow.tests.processes import wait_until
 from shared.event_bus import DISPATCHER, drain
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("brokers")]
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("processes")]
 
 # Who did what, written down by PostgreSQL itself.
 _WATCHED = {"audit.record": "INSERT", "notifications.message": "UPDATE OF sent_at"}

@@ -16,7 +16,7 @@ from shared import clock
 from shared.event_bus import schedule
 from shared.event_bus.schedule import Job, daily, run_job
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("brokers")]
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("processes")]
 
 EVERY_SECOND = {"PAYFLOW_EXPIRE_EVERY_SECONDS": "1"}
 JOB = "payments.expire_holds"
