@@ -77,13 +77,13 @@ def stop_group(pgid: int, number: int, seconds: float) -> None:
         wait_until(lambda: not group_members(pgid), 2)
 
 
-def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
-    """Looks every 50 ms until the condition holds; False when the time is over."""
+def wait_until(holds: Callable[[], bool], seconds: float, *, every_seconds: float = 0.05) -> bool:
+    """Looks now and then until the condition holds; False when the time is over."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.05)
+        time.sleep(every_seconds)
     return True
 
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 import psycopg
 
 from payflow.runtime.embedded_postgres import EmbeddedPostgres
+from payflow.runtime.processes import wait_until
 from payflow.runtime.scratch import Platform, platform, scratch_home
 
 _PATIENCE_SECONDS = 600
@@ -55,12 +55,13 @@ class Ground:
 
     def wait_until_drained(self) -> None:
         """Wait for the last event, call and e-mail."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
         with psycopg.connect(self.server.app_url, autocommit=True) as app:
-            while app.execute(_OUTSTANDING).fetchone() != (0,):
-                if time.monotonic() > deadline:
-                    raise RuntimeError("The platform did not drain within ten minutes.")
-                time.sleep(0.02)
+            if not wait_until(
+                lambda: app.execute(_OUTSTANDING).fetchone() == (0,),
+                _PATIENCE_SECONDS,
+                every_seconds=0.02,
+            ):
+                raise RuntimeError("The platform did not drain within ten minutes.")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from kombu import Connection
 
 from payflow import brokers, pgmq_transport
 from payflow.runtime.home import PROJECT
+from payflow.runtime.processes import wait_until
 
 _PATIENCE_SECONDS = 300
 _READY = " ready."
@@ -111,11 +112,11 @@ def _remove(broker_url: str, queue: str, workers: int) -> None:
 
 
 def _wait(line: psycopg.Connection[tuple[object, ...]]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while line.execute(_WAITING).fetchone() != (0,):
-        if time.monotonic() > deadline:
-            raise RuntimeError("The workers did not send everything in time.")
-        time.sleep(0.02)
+    def is_over() -> bool:
+        return line.execute(_WAITING).fetchone() == (0,)
+
+    if not wait_until(is_over, _PATIENCE_SECONDS, every_seconds=0.02):
+        raise RuntimeError("The workers did not send everything in time.")
 
 
 @contextmanager
@@ -144,8 +145,8 @@ def _worker(variables: dict[str, str], log: Path, number: int) -> Iterator[None]
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while _READY not in log.read_text(errors="replace"):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(log.read_text(errors="replace")[-2000:])
-        time.sleep(0.05)
+    def is_over() -> bool:
+        return process.poll() is not None or _READY in log.read_text(errors="replace")
+
+    if not wait_until(is_over, _PATIENCE_SECONDS) or process.poll() is not None:
+        raise RuntimeError(log.read_text(errors="replace")[-2000:])

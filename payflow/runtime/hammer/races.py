@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from payflow.runtime.hammer.client import Client, SandboxControl, Told
+from payflow.runtime.processes import wait_until
 
 AMOUNT = "100.00"
 PART = "60.00"
@@ -165,10 +166,5 @@ class Races:
         return seen
 
 
-def _until(condition: Callable[[], bool], seconds: float = _GATE_SECONDS) -> bool:
-    give_up = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > give_up:
-            return False
-        time.sleep(0.01)
-    return True
+def _until(holds: Callable[[], bool], seconds: float = _GATE_SECONDS) -> bool:
+    return wait_until(holds, seconds, every_seconds=0.01)
