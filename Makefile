@@ -19,7 +19,7 @@ NO_DATABASE := postgresql://nobody@127.0.0.1:1/none
 LOCK := $(UV) pip compile -q --universal --generate-hashes --no-strip-extras --no-header --no-annotate --extra redis --extra stripe
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format migrations lock demo hammer doubt machine torture order bench bench-registry bench-brokers clean
+.PHONY: help run test check format migrations lock demo hammer doubt machine torture order bench bench-registry bench-brokers bench-slow clean
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z.-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,9 @@ bench-registry: $(RUN) ## Measure claims on a registry of a million publications
 
 bench-brokers: $(RUN) ## Measure e-mails on pgmq, and on Redis and RabbitMQ if they run here
 	@exec $(VENV_PYTHON) -m payflow.runtime.bench brokers
+
+bench-slow: $(RUN) ## Measure what hundreds of slow clients cost the others
+	@exec $(VENV_PYTHON) -m payflow.runtime.bench slow
 
 lock: ## Pin every dependency of pyproject.toml, with hashes, in requirements/ (needs uv; ARGS=--upgrade)
 	$(LOCK) $(ARGS) --extra embedded --group dev pyproject.toml -o requirements/dev.txt

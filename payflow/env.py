@@ -13,6 +13,8 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from shared.http.addresses import Network, networks
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -55,6 +57,14 @@ class Environment:
     def names(self, name: str, default: str = "") -> list[str]:
         """The variable as a comma-separated list."""
         return [part.strip() for part in self.text(name, default).split(",") if part.strip()]
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        """The variable as a comma-separated list of addresses and networks."""
+        value = self.text(name)
+        try:
+            return networks(value)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} is no list of networks: {error}.") from None
 
     def secret(self, name: str, *, sandbox_default: str) -> str:
         """A secret: required in production, a fixed well-known value in the sandbox."""

@@ -88,8 +88,10 @@ ALLOWED_HOSTS = env.names("PAYFLOW_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],te
 APPEND_SLASH = False
 BODY_LIMIT_BYTES = 64 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * BODY_LIMIT_BYTES
-WEB_THREADS = env.number("PAYFLOW_WEB_THREADS", 8)
+WEB_THREADS = env.number("PAYFLOW_WEB_THREADS", 32)
 """Threads of one web process; at most half of them wait for a decision."""
+TRUSTED_PROXIES = env.networks("PAYFLOW_TRUSTED_PROXIES")
+"""Proxies of ours, whose `X-Forwarded-For` says who the client is; nobody else's is read."""
 REGISTRATIONS_PER_HOUR = env.number("PAYFLOW_REGISTRATIONS_PER_HOUR", 100)
 """Per address; registration is the one public door that writes."""
 
@@ -98,7 +100,7 @@ MIDDLEWARE = [
     "shared.http.correlation.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    # For its Content-Length: without one gunicorn answers in chunks.
+    # For its Content-Length: without one the server answers in chunks and closes.
     "django.middleware.common.CommonMiddleware",
     "shared.http.limits.RequestLimitsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

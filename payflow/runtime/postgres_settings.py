@@ -16,7 +16,7 @@ _REACH = {
     "listen_addresses": "127.0.0.1",
     # No Unix socket: a deep home exceeds the 107 bytes of its path, and /tmp is everybody's.
     "unix_socket_directories": "",
-    "max_connections": "100",
+    "max_connections": "200",
     "password_encryption": "scram-sha-256",
     "timezone": "UTC",
 }

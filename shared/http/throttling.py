@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest
 from rest_framework.exceptions import Throttled
+
+from shared.http.addresses import client_address, subscriber
 
 # Runs by itself, never in a request's transaction: its row lock would be held to the commit.
 _TAKE = """
@@ -44,5 +47,19 @@ class RateLimit:
 
 
 def address_of(request: HttpRequest) -> str:
-    """The address a request came from, as the connection says: headers can be written by anyone."""
-    return str(request.META.get("REMOTE_ADDR", ""))
+    """
+    The client's address: the connection's, or what proxies of ours say in `X-Forwarded-For`.
+
+    Without `PAYFLOW_TRUSTED_PROXIES` no header is believed: anybody can write one.
+    """
+    meta = request.META
+    return client_address(
+        str(meta.get("REMOTE_ADDR", "")),
+        meta.get("HTTP_X_FORWARDED_FOR", ""),
+        settings.TRUSTED_PROXIES,
+    )
+
+
+def subscriber_of(request: HttpRequest) -> str:
+    """Whom to limit a request's address as: itself, or its /64 where that is IPv6."""
+    return subscriber(address_of(request))

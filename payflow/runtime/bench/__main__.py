@@ -1,10 +1,10 @@
-"""`python -m payflow.runtime.bench chain|registry|brokers`, what `make bench…` runs."""
+"""`python -m payflow.runtime.bench chain|registry|brokers|slow`, what `make bench…` runs."""
 
 import os
 import sys
 from collections import Counter
 
-from payflow.runtime.bench import brokers, chain, floor, registry
+from payflow.runtime.bench import brokers, chain, floor, registry, slow
 from payflow.runtime.bench.ground import Ground, ground, say
 
 _PAYMENTS = int(os.environ.get("BENCH_PAYMENTS", "2000"))
@@ -15,7 +15,7 @@ _DISPATCHERS = (1, 2, 4)
 def main(what: str = "chain") -> None:
     """Measure, and print a table with the ratios as it grows."""
     with ground() as made:
-        {"chain": _chain, "registry": registry.measure, "brokers": brokers.measure}[what](made)
+        _MEASURES[what](made)
 
 
 def _chain(made: Ground) -> None:
@@ -51,6 +51,14 @@ def _rate(what: str, rate: float, best: float) -> None:
 def _cpu(name: str, spent: "Counter[str]", payments: int) -> None:
     parts = ", ".join(f"{part} {s / payments * 1000:.2f}" for part, s in spent.most_common())
     say(f"    CPU ms per payment in {name}", f"{spent.total() / payments * 1000:.2f} = {parts}")
+
+
+_MEASURES = {
+    "chain": _chain,
+    "registry": registry.measure,
+    "brokers": brokers.measure,
+    "slow": slow.measure,
+}
 
 
 if __name__ == "__main__":

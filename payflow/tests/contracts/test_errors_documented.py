@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from payflow.runtime.web import refusal
 from payflow.tests.contracts.repository import MODULES, texts
 from shared import errors
 from shared.errors import DomainError
@@ -70,19 +71,34 @@ def of_the_framework() -> dict[str, int]:
     return codes | fields | of_django
 
 
+def of_the_server() -> dict[str, int]:
+    """What is refused before there is a request that the application could see."""
+    refusals = [each for each in vars(refusal).values() if isinstance(each, refusal.Refusal)]
+    return {each.code: int(each.status) for each in refusals}
+
+
 class TestErrors:
     def test_finds_each_kind(self) -> None:
         assert declared()["payment_not_found"] == 404
         assert written_out()["body_too_large"] == 413
         assert of_the_framework()["malformed_body"] == 400
 
-    @pytest.mark.parametrize("source", [declared, written_out, of_the_framework])
+    @pytest.mark.parametrize("source", [declared, written_out, of_the_framework, of_the_server])
     def test_are_all_documented(self, source: object) -> None:
         codes = source()  # type: ignore[operator]
         assert {code: documented().get(code) for code in codes} == codes
 
     def test_documented_ones_all_exist(self) -> None:
-        assert set(documented()) - {*declared(), *written_out(), *of_the_framework()} == set()
+        assert (
+            set(documented())
+            - {
+                *declared(),
+                *written_out(),
+                *of_the_framework(),
+                *of_the_server(),
+            }
+            == set()
+        )
 
     def test_raise_only_what_can_be_documented(self) -> None:
         """A bare kind would put `conflict` or `not_found` on the wire, which explains nothing."""

@@ -109,13 +109,6 @@ class TestLinks:
 
 
 class TestRequirements:
-    @pytest.mark.parametrize("name", ["production", "dev"])
-    def test_are_locked_by_hash(self, name: str) -> None:
-        lines = texts()[f"requirements/{name}.txt"].replace("\\\n", " ").splitlines()
-        assert len(lines) > 20
-        for line in lines:
-            assert re.match(r"[a-z0-9.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line), line
-
     def test_of_production_bring_no_embedded_server(self) -> None:
         assert "pgserver" not in texts()["requirements/production.txt"]
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from payflow.runtime.bench.slow import slow_clients
+from payflow.runtime.bench.slow_clients import KINDS
 from payflow.runtime.scratch import free_port
 from payflow.tests import processes
 
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("processes")]
 
-HALF_A_BODY = (
-    b"POST /api/v1/payments HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    b"Content-Length: 500\r\n\r\n{"
-)
+SLOW_OF_EACH_KIND = 60
+PATIENCE_SECONDS = 3
 # Each is answered as a problem document, or the connection is closed without a word.
 NO_REQUESTS = {
     "two lengths": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
@@ -29,6 +29,17 @@ NO_REQUESTS = {
     "NUL in a header": b"GET / HTTP/1.1\r\nHost: a\r\nX-A: \0\r\n\r\n",
     "no HTTP": b"\x16\x03\x01 hello\r\n\r\n",
     "endless target": b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+}
+_HOST = b" HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+PATHS = {
+    b"GET /api/v1/health" + _HOST + b"SCRIPT_NAME: /api\r\n\r\n": b"200",
+    b"GET /x/api/v1/health" + _HOST + b"SCRIPT_NAME: /x\r\n\r\n": b"404",
+    b"GET /x/metrics" + _HOST + b"Script-Name: /x\r\nX-Script-Name: /x\r\n\r\n": b"404",
+    b"GET /api/v1/x/metrics" + _HOST + b"SCRIPT_NAME: /api/v1/x\r\n\r\n": b"404",
+    b"GET http://127.0.0.1/api/v1/health" + _HOST + b"\r\n": b"200",
+    b"GET //api/v1/health" + _HOST + b"\r\n": b"400",
+    b"POST /api/v1/payments" + _HOST + b"Transfer-Encoding: xchunked\r\n\r\n": b"400",
+    b"POST /api/v1/payments" + _HOST + b"Transfer-Encoding: chunked\r\n\r\n": b"411",
 }
 
 
@@ -52,19 +63,29 @@ class TestRawSockets:
                 assert b"application/problem+json" in head, (name, head)
                 assert json.loads(body)["status"] >= 400, name
 
-    def test_clients_that_stall_give_their_threads_back(
-        self, web: processes.Process, port: int
-    ) -> None:
-        stalled = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
-        for connection in stalled:
-            connection.sendall(HALF_A_BODY)
+    def test_nothing_shifts_a_path(self, web: processes.Process, port: int) -> None:
+        for raw, status in PATHS.items():
+            assert exchange(port, raw)[9:12] == status, raw
 
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/health", timeout=30) as answer:
-            assert answer.status == 200
-        first = stalled[0].recv(12)
-        assert first.startswith((b"HTTP/1.1 408", b"")), first
-        for connection in stalled:
-            connection.close()
+    def test_slow_clients_keep_nobody_waiting(self, web: processes.Process, port: int) -> None:
+        with slow_clients(port, dict.fromkeys(KINDS, SLOW_OF_EACH_KIND)):
+            assert all(is_answered(port) for _ in range(20))
+
+    def test_a_server_that_gives_them_threads_fails_that(self, tmp_path: Path, port: int) -> None:
+        with processes.web(tmp_path, port, GUNICORN_CMD_ARGS="-k gthread --threads 8") as naive:
+            naive.start()
+            with slow_clients(port, {"body": SLOW_OF_EACH_KIND}):
+                assert not all(is_answered(port) for _ in range(2))
+
+
+def is_answered(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}/api/v1/health", timeout=PATIENCE_SECONDS
+        ) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def exchange(port: int, raw: bytes) -> bytes:

@@ -9,7 +9,8 @@ from django.db import connection
 from django.test import Client, RequestFactory
 from rest_framework.exceptions import Throttled
 
-from shared.http.throttling import RateLimit, address_of
+from shared.http.addresses import networks
+from shared.http.throttling import RateLimit, address_of, subscriber_of
 from shared.testing.api import Written, refused
 from shared.testing.races import race
 from shared.testing.signing import JSON
@@ -122,6 +123,32 @@ class TestRegistration:
 
 
 class TestAddressOf:
+    @pytest.mark.parametrize(
+        ("forwarded", "expected"),
+        [
+            ("", "10.0.0.1"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("1.2.3.4, 192.0.2.1", "192.0.2.1"),
+            ("1.2.3.4, 192.0.2.1, 10.9.9.9", "192.0.2.1"),
+            ("10.9.9.9", "10.9.9.9"),
+            ("1.2.3.4, nonsense", "10.0.0.1"),
+            ("1.2.3.4, nonsense, 10.9.9.9", "10.9.9.9"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("1.2.3.4,", "10.0.0.1"),
+        ],
+    )
+    def test_behind_proxies_of_ours_is_the_last_that_is_not(
+        self, forwarded: str, expected: str, settings: Any
+    ) -> None:
+        settings.TRUSTED_PROXIES = networks("10.0.0.0/8")
+        request = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR=forwarded)
+        assert address_of(request) == expected
+
+    def test_counts_ipv6_by_subscriber(self) -> None:
+        request = RequestFactory().get("/", REMOTE_ADDR="2001:db8::1:2:3:4")
+        assert subscriber_of(request) == "2001:db8::/64"
+
     def test_is_the_connections(self) -> None:
         request = RequestFactory().get("/", REMOTE_ADDR="::1", HTTP_X_FORWARDED_FOR="192.0.2.1")
         assert address_of(request) == "::1"
