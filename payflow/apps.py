@@ -9,6 +9,10 @@ class PayflowConfig(AppConfig):
 
     name = "payflow"
 
+    def ready(self) -> None:
+        """Register the check of the database roles."""
+        from payflow import roles  # noqa: F401
+
 
 class AdminConfig(DjangoAdminConfig):
     """The operators' admin with a front page that says how things stand."""
