@@ -101,6 +101,7 @@ MIDDLEWARE = [
     "shared.http.correlation.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "shared.http.page_policy.PagePolicyMiddleware",
     # For its Content-Length: without one gunicorn answers in chunks.
     "django.middleware.common.CommonMiddleware",
     "shared.http.limits.RequestLimitsMiddleware",
@@ -109,6 +110,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "payflow.operators.pages.BusyPage",
 ]
 TEMPLATES = [
     {
@@ -160,6 +162,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 # People ----------------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["payflow.operators.authentication.OperatorBackend"]
+PASSWORD_HASHERS = ["payflow.operators.hashing.OneAtATime"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -168,8 +172,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
+LOGIN_REDIRECT_URL = "/admin/"
+SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_NAME = "payflow_session"
 SECURE_CONTENT_TYPE_NOSNIFF = True
+# Not stricter: Django checks a form's origin by it where a browser sends no Origin.
+SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # What `check --deploy` asks for and we do not want.
 SILENCED_SYSTEM_CHECKS = [

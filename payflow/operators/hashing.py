@@ -1,0 +1,70 @@
+"""
+Passwords are hashed one at a time in each process, and politely.
+
+Hashing is made to be expensive. Eight requests that hash at once take all processors from the API,
+whoever sends them; so a second one waits a moment, and a third one is told to come again.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+from shared.errors import Unavailable
+
+PATIENCE_SECONDS = 3.0
+"""How long the one that waits does so."""
+_NICENESS = 10
+_places = threading.BoundedSemaphore(2)
+"""One hashes and one waits: no more threads of a web process are held up by passwords."""
+_turn = threading.Lock()
+
+
+class OneAtATime(PBKDF2PasswordHasher):
+    """
+    Django's hasher, bounded: every way to hash or to check a password goes through `encode`.
+
+    Raises `Unavailable` when others are hashing and waiting already.
+    """
+
+    def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
+        """Hash, when it is our turn. Raises: Unavailable."""
+        return in_turn(lambda: super(OneAtATime, self).encode(password, salt, iterations))
+
+
+def in_turn(work: Callable[[], str]) -> str:
+    """Do it alone. Raises: Unavailable, without having begun."""
+    if not _places.acquire(blocking=False):
+        raise _busy()
+    try:
+        if not _turn.acquire(timeout=PATIENCE_SECONDS):
+            raise _busy()
+        try:
+            return _politely(work)
+        finally:
+            _turn.release()
+    finally:
+        _places.release()
+
+
+def _busy() -> Unavailable:
+    return Unavailable("Other passwords are being checked at this moment; please try again.")
+
+
+def _politely(work: Callable[[], str]) -> str:
+    # In a thread of its own: on Linux a thread can be nicer than its process, and never less again.
+    done: Future[str] = Future()
+    threading.Thread(target=_run, args=(work, done), name="password", daemon=True).start()
+    return done.result()
+
+
+def _run(work: Callable[[], str], done: Future[str]) -> None:
+    try:
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        done.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+        done.set_exception(error)
