@@ -110,7 +110,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "payflow.operators.pages.BusyPage",
+    "payflow.operators.pages.OperatorPages",
 ]
 TEMPLATES = [
     {

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from rest_framework.exceptions import Throttled
 
 from payflow.operators import trail
+from payflow.operators.hashing import known
 from payflow.operators.trail import Outcome
 from payflow.operators.tries import Attempt
 from shared.errors import Unavailable
@@ -44,7 +45,8 @@ class OperatorBackend(ModelBackend):
             trail.note_typed(Outcome.LOCKED_OUT, typed=username, address=attempt.address)
             raise
         try:
-            person = super().authenticate(request, username=username, password=password)
+            with known(is_so=bool(attempt.browser)):
+                person = super().authenticate(request, username=username, password=password)
         except Unavailable:
             attempt.take_back()
             raise

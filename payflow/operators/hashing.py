@@ -2,14 +2,17 @@
 Passwords are hashed one at a time in each process, and politely.
 
 Hashing is made to be expensive. Eight requests that hash at once take all processors from the API,
-whoever sends them; so a second one waits a moment, and a third one is told to come again.
+whoever sends them; so a second one waits a moment, and a third one is told to come again. Who has
+been here before does not wait behind strangers: they have places of their own.
 """
 
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
@@ -18,8 +21,9 @@ from shared.errors import Unavailable
 PATIENCE_SECONDS = 3.0
 """How long the one that waits does so."""
 _NICENESS = 10
-_places = threading.BoundedSemaphore(2)
+_for_strangers, _for_known = threading.BoundedSemaphore(2), threading.BoundedSemaphore(2)
 """One hashes and one waits: no more threads of a web process are held up by passwords."""
+_is_known = ContextVar("is_known", default=False)
 _turn = threading.Lock()
 
 
@@ -35,9 +39,20 @@ class OneAtATime(PBKDF2PasswordHasher):
         return in_turn(lambda: super(OneAtATime, self).encode(password, salt, iterations))
 
 
+@contextmanager
+def known(*, is_so: bool = True) -> Iterator[None]:
+    """Within this, passwords belong to somebody who has been here before."""
+    token = _is_known.set(is_so)
+    try:
+        yield
+    finally:
+        _is_known.reset(token)
+
+
 def in_turn(work: Callable[[], str]) -> str:
     """Do it alone. Raises: Unavailable, without having begun."""
-    if not _places.acquire(blocking=False):
+    places = _for_known if _is_known.get() else _for_strangers
+    if not places.acquire(blocking=False):
         raise _busy()
     try:
         if not _turn.acquire(timeout=PATIENCE_SECONDS):
@@ -47,7 +62,7 @@ def in_turn(work: Callable[[], str]) -> str:
         finally:
             _turn.release()
     finally:
-        _places.release()
+        places.release()
 
 
 def _busy() -> Unavailable:

@@ -14,6 +14,7 @@ from django.shortcuts import render
 from rest_framework.exceptions import Throttled
 
 from payflow.operators import trail
+from payflow.operators.hashing import known
 from payflow.operators.trail import Outcome
 from payflow.operators.tries import OLD_PASSWORD, remember_browser
 from shared import clock
@@ -91,8 +92,8 @@ def begin_session(request: HttpRequest, **_: Any) -> None:
 user_logged_in.connect(begin_session, dispatch_uid="payflow.operators")
 
 
-class BusyPage:
-    """Middleware: what is `Unavailable` in the admin is a page that says so."""
+class OperatorPages:
+    """Middleware of the admin: who is logged in is known, and what is `Unavailable` is a page."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         """Keep the rest of the chain."""
@@ -100,7 +101,10 @@ class BusyPage:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Pass on."""
-        return self._get_response(request)
+        if not request.path_info.startswith("/admin/"):
+            return self._get_response(request)
+        with known(is_so=request.user.is_authenticated):
+            return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """The page, with the time after which to try again."""

@@ -306,6 +306,7 @@ class TestPages:
         pages = ["/admin/login/", "/admin/password_change/", "/swagger-ui.html"]
         for model in admin.site._registry:
             row = model._default_manager.first()
+            assert row is not None, model
             pages += [address(model, "changelist"), address(model, "change", row.pk)]
             pages += [address(model, "history", row.pk), address(model, "add")]
         for page in pages:

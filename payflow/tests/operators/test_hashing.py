@@ -29,6 +29,15 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def held_by_strangers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Strangers take all their places, one after the other."""
+    monkeypatch.setattr(hashing, "_for_strangers", threading.BoundedSemaphore(1))
+    assert hashing._for_strangers.acquire(blocking=False)
+    yield
+    hashing._for_strangers.release()
+
+
+@pytest.fixture
 def held(impatient: None) -> Iterator[None]:
     """Somebody else is hashing all the time."""
     begun, over = threading.Event(), threading.Event()
@@ -91,14 +100,22 @@ class TestHashing:
     def test_refuses_the_third_at_once_and_the_second_after_a_moment(self, held: None) -> None:
         with pytest.raises(Unavailable, match="please try again"):
             hashing.in_turn(lambda: "")
-        assert hashing._places.acquire(blocking=False)
+        assert hashing._for_strangers.acquire(blocking=False)
         try:
             started = time.monotonic()
             with pytest.raises(Unavailable):
                 hashing.in_turn(lambda: "")
             assert time.monotonic() - started < hashing.PATIENCE_SECONDS
         finally:
-            hashing._places.release()
+            hashing._for_strangers.release()
+
+    def test_keeps_places_for_who_has_been_here_before(self, held_by_strangers: None) -> None:
+        with pytest.raises(Unavailable):
+            hashing.in_turn(lambda: "")
+        with hashing.known():
+            assert hashing.in_turn(lambda: "done") == "done"
+        with pytest.raises(Unavailable):
+            hashing.in_turn(lambda: "")
 
     def test_goes_on_after_an_error(self) -> None:
         def fail() -> str:
@@ -136,6 +153,18 @@ class TestEveryDoor:
         left = {b.bucket.partition(":")[0]: b.tokens for b in RateBucket.objects.all()}
         full = {"login-name": 50, "login-name-address": 5, "login-address": 30}
         assert {name: round(tokens) for name, tokens in left.items()} == full
+
+    def test_is_open_to_who_has_logged_in_here_before(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        User.objects.create_superuser("olga", password="a right and long one")
+        body = {"username": "olga", "password": "a right and long one"}
+        browser = Client()
+        assert browser.post("/admin/login/", body).status_code == 302
+        browser.post("/admin/logout/")
+        monkeypatch.setattr(hashing, "_for_strangers", threading.Semaphore(0))
+        self.busy(Client().post("/admin/login/", body))
+        assert browser.post("/admin/login/", body).status_code == 302
 
     def test_change_of_password(self, held: None) -> None:
         client = OperatorClient(User.objects.create(username="o", is_staff=True, password=HASH))
