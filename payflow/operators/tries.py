@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
+from django.conf import settings
 from django.core.signing import BadSignature
 from django.http import HttpRequest, HttpResponse
 
@@ -117,7 +118,7 @@ def remember_browser(request: HttpRequest, response: HttpResponse, username: str
         salt=COOKIE,
         max_age=_COOKIE_SECONDS,
         path=_COOKIE_PATH,
-        secure=request.is_secure(),
+        secure=settings.SESSION_COOKIE_SECURE,
         httponly=True,
         samesite="Strict",
     )

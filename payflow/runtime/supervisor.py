@@ -199,7 +199,7 @@ def banner(configuration: Configuration, who_may_log_in: str = "") -> str:
         "Swagger": f"{url}/swagger-ui.html",
         "Admin": f"{url}/admin/  {_login(configuration, who_may_log_in)}",
         "Sandbox": configuration.sandbox_url,
-        "E-mails": str(home.mail),
+        "E-mails": "" if configuration.text("EMAIL_HOST") else str(home.mail),
         "Logs": str(home.logs),
         "Stop": "Ctrl-C",
     }
