@@ -47,6 +47,8 @@ def refuse_to_serve_as_owner() -> None:
     except OperationalError as trouble:
         log.warning("database role not looked at", reason=str(trouble).strip())
         return
+    finally:
+        connection.close()  # This thread may never need it again.
     if role:
         raise ImproperlyConfigured(f"DATABASE_URL: the role {role} owns the tables; {_ADVICE}")
 
