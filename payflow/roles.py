@@ -12,7 +12,8 @@ import structlog
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError, connection
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
+from django.db.backends.signals import connection_created
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +34,8 @@ def refuse_to_serve_as_owner() -> None:
     """
     Called by every process that serves, when it starts; asks in production only.
 
-    A database that cannot be reached now is no reason to end: then nothing is served either, and
-    the next start asks again.
+    A database that cannot be reached now is no reason to end. It is asked as soon as it can be, and
+    a connection whose role owns the tables is then refused.
 
     Raises:
         ImproperlyConfigured: the role of DATABASE_URL owns the tables, and nobody said it should.
@@ -43,22 +44,30 @@ def refuse_to_serve_as_owner() -> None:
     if not settings.OWNER_MUST_BE_APART:
         return
     try:
-        role = _role_that_owns()
+        _refuse_owner(connection)
     except OperationalError as trouble:
-        log.warning("database role not looked at", reason=str(trouble).strip())
-        return
+        log.warning("database role not looked at yet", reason=str(trouble).strip())
+        connection_created.connect(_look_at_new, dispatch_uid=__name__)
     finally:
         connection.close()  # This thread may never need it again.
-    if role:
-        raise ImproperlyConfigured(f"DATABASE_URL: the role {role} owns the tables; {_ADVICE}")
 
 
-def _role_that_owns() -> str:
-    """Our role, if it owns tables of ours; otherwise nothing."""
+def _look_at_new(connection: Any, **_: Any) -> None:
+    if connection.alias != DEFAULT_DB_ALIAS:
+        return
+    try:
+        _refuse_owner(connection)
+    except ImproperlyConfigured:
+        connection.close()
+        raise
+
+
+def _refuse_owner(connection: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_OWNS_TABLES, [settings.SCHEMAS])
         role, owns = cursor.fetchone()
-    return str(role) if owns else ""
+    if owns:
+        raise ImproperlyConfigured(f"DATABASE_URL: the role {role} owns the tables; {_ADVICE}")
 
 
 @checks.register(checks.Tags.database)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
+from django.db import OperationalError, connection, connections
+from django.db.backends.signals import connection_created
 
 from payflow import production, published, roles
 from payflow.env import Environment
@@ -199,6 +200,26 @@ class TestRoles:
         monkeypatch.setattr(roles, "connection", connections["owner"])
         with pytest.raises(ImproperlyConfigured, match="the role payflow_owner owns the tables"):
             roles.refuse_to_serve_as_owner()
+
+    def test_are_looked_at_later_if_the_database_is_away(
+        self, in_production: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away(_: object) -> None:
+            raise OperationalError("gone")
+
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(roles, "_refuse_owner", away)
+            roles.refuse_to_serve_as_owner()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            connection.close()
+            monkeypatch.setattr(roles, "_OWNS_TABLES", "SELECT 'olga', %s IS NOT NULL")
+            with pytest.raises(ImproperlyConfigured, match="the role olga owns the tables"):
+                connection.cursor()
+            assert connection.connection is None
+        finally:
+            connection_created.disconnect(dispatch_uid=roles.__name__)
 
     def test_are_not_looked_at_where_it_does_not_matter(
         self, settings: Any, monkeypatch: pytest.MonkeyPatch
