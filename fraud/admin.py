@@ -5,26 +5,65 @@ Assessments change by a review only. Rules, limits and blocked values are config
 edited here, and every change goes through a use case that tells the audit trail.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms.fields import InvalidJSONInput
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from fraud.domain.engine import Decision
-from fraud.domain.rules import PARAMETERS
+from fraud.domain.rules import PARAMETERS, RuleKind
 from fraud.models import AWAITS_REVIEW, AmountLimit, Assessment, BlockedValue, Rule, Setting
+from fraud.queries import list_kinds_switched_off
 from fraud.use_cases.change_setting import change_setting
 from fraud.use_cases.decide_review import decide_review
 from fraud.use_cases.remove_setting import remove_setting
-from shared.admin import NoCardNumber, Operator, ReadOnlyAdmin, asks_reason
+from shared.admin import NoCardNumber, Operator, OperatorAdmin, ReadOnlyAdmin, asks_reason
 from shared.admin.configuration import SettingAdmin, SettingForm
 
 MAX_JSON_LENGTH = 500
 MAX_VALUE_LENGTH = 200
+
+
+_WHAT_IS_NOT_LOOKED_AT = {
+    RuleKind.AMOUNT_LIMIT: "Amounts are not looked at, and limits per currency have no effect",
+    RuleKind.VELOCITY: "How fast payments follow each other is not looked at",
+    RuleKind.BLOCKLIST: "Blocked values are not looked at, and every one of them passes",
+}
+
+
+class SaysWhatIsOff(OperatorAdmin):
+    """Pages that say which rules are off: who reads a blocklist must not think that it works."""
+
+    change_list_template = "fraud/admin/change_list.html"
+    change_form_template = "fraud/admin/change_form.html"
+    concerns: ClassVar[tuple[RuleKind, ...]] = tuple(RuleKind)
+    """The kinds of rules that these pages are about."""
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, below what is off."""
+        return super().changelist_view(request, self._off() | (extra_context or {}))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """The page of a row, below what is off."""
+        extra_context = self._off() | (extra_context or {})
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def _off(self) -> dict[str, list[str]]:
+        off = [kind for kind in list_kinds_switched_off() if kind in self.concerns]
+        words = "{}: no rule of the kind {} is on."
+        return {"off": [words.format(_WHAT_IS_NOT_LOOKED_AT[kind], kind) for kind in off]}
 
 
 class ReviewFilter(admin.SimpleListFilter):
@@ -45,7 +84,7 @@ class ReviewFilter(admin.SimpleListFilter):
 
 
 @admin.register(Assessment)
-class AssessmentAdmin(ReadOnlyAdmin):
+class AssessmentAdmin(SaysWhatIsOff, ReadOnlyAdmin):
     """What the rules said; those that wait for a review are approved or declined here."""
 
     badges = ("decision", "review_decision")
@@ -95,7 +134,7 @@ class AssessmentAdmin(ReadOnlyAdmin):
         decide_review(assessment_id=assessment.pk, decision=Decision.DECLINE, **vars(operator))
 
 
-class FraudSettingAdmin(SettingAdmin):
+class FraudSettingAdmin(SaysWhatIsOff, SettingAdmin):
     """What the rules are configured with: added, changed and removed through use cases."""
 
     actions = ("remove",)
@@ -162,6 +201,7 @@ class RuleAdmin(FraudSettingAdmin):
 class AmountLimitAdmin(FraudSettingAdmin):
     """Limits per currency, which replace the amount rule's own."""
 
+    concerns = (RuleKind.AMOUNT_LIMIT,)
     settled = ("currency",)
     fields = ("currency", "limit_minor", "why")
     list_display = ("currency", "limit_minor")
@@ -192,6 +232,7 @@ class BlockedValueAdmin(FraudSettingAdmin):
     """The blocklist."""
 
     form = BlockedValueForm
+    concerns = (RuleKind.BLOCKLIST,)
     settled = ("trait", "value")
     fields = ("trait", "value", "reason", "why")
     list_display = ("trait", "value", "reason", "created_at")

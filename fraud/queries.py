@@ -48,6 +48,12 @@ def list_enabled_rules() -> list[ConfiguredRule]:
     return [rule.configured for rule in Rule.objects.filter(is_enabled=True).order_by("name")]
 
 
+def list_kinds_switched_off() -> list[RuleKind]:
+    """The kinds of rules of which none is switched on: nothing looks at what they look at."""
+    on = set(Rule.objects.filter(is_enabled=True).values_list("kind", flat=True).distinct())
+    return [kind for kind in RuleKind if kind not in on]
+
+
 def limits_by_currency() -> dict[str, int]:
     """The limits that operators set per currency, in minor units."""
     return dict(AmountLimit.objects.values_list("currency", "limit_minor"))

@@ -4,7 +4,7 @@ The operators' admin site and its front page, which says how things stand.
 What the page shows is read from one module after the other and put together here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -12,16 +12,16 @@ from urllib.parse import urlencode
 
 import structlog
 from django.conf import settings
-from django.contrib.admin import AdminSite
 from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.timesince import timesince, timeuntil
 
-from fraud.queries import count_awaiting_reviews
+from fraud.queries import count_awaiting_reviews, list_kinds_switched_off
 from ledger.queries import trial_balance
 from notifications.queries import messages_backlog
+from payflow.operators.site import GuardedAdminSite
 from payments.queries import (
     Waiting,
     circuits_not_closed,
@@ -46,7 +46,7 @@ DOUBT_PATIENCE = timedelta(minutes=10)
 HOLDS_END_SOON = timedelta(days=1)
 
 
-class PayflowAdminSite(AdminSite):
+class PayflowAdminSite(GuardedAdminSite):
     """Django's admin under our name, with a front page of its own."""
 
     site_header = "PayFlow"
@@ -60,7 +60,7 @@ class PayflowAdminSite(AdminSite):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
         """The front page: figures, each linked to its rows, then the list of all there is."""
-        standing = Standing.read(clock.now())
+        standing = Standing.read(clock.now(), request.user.has_perm)
         return super().index(request, {"standing": standing, **(extra_context or {})})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
@@ -105,34 +105,49 @@ class Sum:
 
 Lines = Sequence[Line] | None
 """None: it could not be read in time."""
+May = Callable[[str], bool]
+"""Whether the person has a right, such as `payments.view_payment`."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Everything the front page says."""
+    """
+    Everything the front page says to one person.
+
+    What is counted is told to whoever may look at the rows; of the rest nothing is read, and the
+    page leaves it out.
+    """
 
     now: datetime
-    payments: Lines
-    reviews: Figure | None
-    doubts: Lines
-    publications: Lines
-    outside_work: Lines
-    books: Sequence[Sum] | None
-    jobs: Sequence[Any] | None
+    payments: Lines = ()
+    reviews: Figure | None = Figure(0, "")
+    rules_off: Sequence[str] | None = ()
+    doubts: Lines = ()
+    publications: Lines = ()
+    outside_work: Lines = ()
+    books: Sequence[Sum] | None = ()
+    jobs: Sequence[Any] | None = ()
+    shown: frozenset[str] = frozenset()
+    is_whole: bool = False
+    """Whether the person sees all there is, so that "all is well" can be said."""
 
     @classmethod
-    def read(cls, now: datetime) -> "Standing":
-        """Look everywhere, one module at a time."""
-        return cls(
-            now=now,
-            payments=_in_time(lambda: _payments(now)),
-            reviews=_in_time(_reviews),
-            doubts=_in_time(lambda: _doubts(now)),
-            publications=_in_time(lambda: _publications(now)),
-            outside_work=_in_time(lambda: _outside_work(now)),
-            books=_in_time(_books),
-            jobs=_in_time(lambda: last_runs(now)),
-        )
+    def read(cls, now: datetime, may: May = lambda _: True) -> "Standing":
+        """Look everywhere where this person may, one module at a time."""
+        parts: dict[str, tuple[Collection[str], Callable[[], Any]]] = {
+            "payments": ([_PAYMENT], lambda: _payments(now)),
+            "reviews": (["fraud.view_assessment"], _reviews),
+            "rules_off": (["fraud.view_rule"], list_kinds_switched_off),
+            "doubts": (_DOUBT_RIGHTS.values(), lambda: _doubts(now, may)),
+            "publications": (["shared.view_publication"], lambda: _publications(now)),
+            "outside_work": (_WORK_RIGHTS, lambda: _outside_work(now, may)),
+            "books": (["ledger.view_account"], _books),
+            "jobs": (["shared.view_scheduledrun"], lambda: last_runs(now)),
+        }
+        shown = {name: read for name, (rights, read) in parts.items() if any(map(may, rights))}
+        found = {name: _in_time(read) for name, read in shown.items()}
+        is_whole = all(may(right) for rights, _ in parts.values() for right in rights)
+        return cls(now=now, shown=frozenset(shown), is_whole=is_whole, **found)
 
     @property
     def alerts(self) -> list[str]:
@@ -160,6 +175,15 @@ class Standing:
 
 _DOUBTS, _RESOLUTIONS = "Operations in doubt", "Resolutions to confirm"
 _CIRCUITS, _HOLDS = "Circuits not closed", "Holds ending in 24 hours"
+_PAYMENT, _OPERATION = "payments.view_payment", "payments.view_operation"
+_DOUBT_RIGHTS = {
+    _DOUBTS: _OPERATION,
+    _RESOLUTIONS: "payments.view_resolution",
+    _CIRCUITS: "payments.view_circuitbreaker",
+    _HOLDS: _PAYMENT,
+}
+_MESSAGE = "notifications.view_message"
+_WORK_RIGHTS = (_OPERATION, _MESSAGE)
 _ALERTS = {
     _DOUBTS: "A processor has not told for more than ten minutes what became of an operation.",
     _CIRCUITS: "A processor does not answer: its circuit is open.",
@@ -188,21 +212,42 @@ def _reviews() -> Figure:
     return Figure(count_awaiting_reviews(), _rows("fraud_assessment", review="awaited"))
 
 
-def _doubts(now: datetime) -> list[Line]:
-    def line(name: str, rows: Waiting, address: str, *, is_trouble: bool = False) -> Line:
-        return Line(name, (Figure(rows.count, address, is_trouble),), when=_when(rows, now))
+def _doubts(now: datetime, may: May) -> list[Line]:
+    of_each = {
+        _DOUBTS: _operations_in_doubt,
+        _RESOLUTIONS: _resolutions_to_confirm,
+        _CIRCUITS: _circuits_not_closed,
+        _HOLDS: _holds_ending,
+    }
+    return [line(now) for name, line in of_each.items() if may(_DOUBT_RIGHTS[name])]
 
-    doubts, circuits = operations_in_doubt(), circuits_not_closed()
-    is_old = doubts.first_at is not None and doubts.first_at < now - DOUBT_PATIENCE
-    in_doubt = _rows("payments_operation", doubt="in_doubt")
-    not_closed = _rows("payments_circuitbreaker", state="not_closed")
-    holds = holds_ending(before=now + HOLDS_END_SOON)
-    return [
-        line(_DOUBTS, doubts, in_doubt, is_trouble=is_old),
-        line(_RESOLUTIONS, resolutions_waiting(), _rows("payments_resolution", state="OPEN")),
-        line(_CIRCUITS, circuits, not_closed, is_trouble=circuits.count > 0),
-        line(_HOLDS, holds, _rows("payments_payment", hold="ends_soon")),
-    ]
+
+def _operations_in_doubt(now: datetime) -> Line:
+    rows = operations_in_doubt()
+    is_old = rows.first_at is not None and rows.first_at < now - DOUBT_PATIENCE
+    address = _rows("payments_operation", doubt="in_doubt")
+    return _waiting(_DOUBTS, rows, address, now, is_trouble=is_old)
+
+
+def _resolutions_to_confirm(now: datetime) -> Line:
+    address = _rows("payments_resolution", state="OPEN")
+    return _waiting(_RESOLUTIONS, resolutions_waiting(), address, now)
+
+
+def _circuits_not_closed(now: datetime) -> Line:
+    rows, address = circuits_not_closed(), _rows("payments_circuitbreaker", state="not_closed")
+    return _waiting(_CIRCUITS, rows, address, now, is_trouble=rows.count > 0)
+
+
+def _holds_ending(now: datetime) -> Line:
+    rows = holds_ending(before=now + HOLDS_END_SOON)
+    return _waiting(_HOLDS, rows, _rows("payments_payment", hold="ends_soon"), now)
+
+
+def _waiting(
+    name: str, rows: Waiting, address: str, now: datetime, *, is_trouble: bool = False
+) -> Line:
+    return Line(name, (Figure(rows.count, address, is_trouble),), when=_when(rows, now))
 
 
 def _when(rows: Waiting, now: datetime) -> str:
@@ -224,11 +269,10 @@ def _publications(now: datetime) -> list[Line]:
     ]
 
 
-def _outside_work(now: datetime) -> list[Line]:
-    return [
-        _work(operations_backlog(now), "payments_operation"),
-        _work(messages_backlog(now), "notifications_message"),
-    ]
+def _outside_work(now: datetime, may: May) -> list[Line]:
+    operations = [_work(operations_backlog(now), "payments_operation")] if may(_OPERATION) else []
+    messages = [_work(messages_backlog(now), "notifications_message")] if may(_MESSAGE) else []
+    return operations + messages
 
 
 def _work(backlog: Backlog, model: str, **chosen: object) -> Line:

@@ -9,6 +9,11 @@ class PayflowConfig(AppConfig):
 
     name = "payflow"
 
+    def ready(self) -> None:
+        """Register the check of the database roles, and what follows a log-in."""
+        from payflow import roles  # noqa: F401
+        from payflow.operators import pages  # noqa: F401
+
 
 class AdminConfig(DjangoAdminConfig):
     """The operators' admin with a front page that says how things stand."""

@@ -12,6 +12,7 @@ from typing import Any
 import django
 from celery import Celery
 from celery.signals import (
+    beat_init,
     celeryd_after_setup,
     task_received,
     worker_ready,
@@ -25,8 +26,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payflow.settings")
 django.setup()
 
 from django.conf import settings  # noqa: E402 - needs the settings module named above
+from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 
 from payflow import brokers, pgmq_transport  # noqa: E402
+from payflow.roles import refuse_to_serve_as_owner  # noqa: E402
 from shared.event_bus import celery_tasks, schedule  # noqa: E402
 from shared.event_bus.hosting import connect_bells  # noqa: E402
 from shared.event_bus.watchdog import (  # noqa: E402
@@ -118,6 +121,16 @@ app.conf.beat_schedule = {
 def wake_celery(intent_id: str) -> None:
     """Ask any worker to look at an intent's rows; raises when the broker cannot be reached."""
     app.send_task("shared.run_intents", args=[intent_id])
+
+
+@celeryd_after_setup.connect  # type: ignore[untyped-decorator]
+@beat_init.connect  # type: ignore[untyped-decorator]
+def _refuse_to_serve_as_owner(**_: object) -> None:
+    try:
+        refuse_to_serve_as_owner()
+    except ImproperlyConfigured as wrong:
+        # Celery logs exceptions of its signals and goes on; this one it lets through.
+        raise SystemExit(f"Wrongly configured: {wrong}") from None
 
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]

@@ -6,7 +6,7 @@ file means "not configured" and never "configured to nothing".
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,19 +66,26 @@ class Environment:
         except ValueError as error:
             raise ImproperlyConfigured(f"{name} is no list of networks: {error}.") from None
 
-    def secret(self, name: str, *, sandbox_default: str) -> str:
-        """A secret: required in production, a fixed well-known value in the sandbox."""
-        value = self.text(name)
-        if not value and self.is_production:
-            raise ImproperlyConfigured(f"{name} must be set when PAYFLOW_MODE=production.")
-        return value or sandbox_default
-
-    def failpoints(self) -> str:
-        """Where tests make the event bus fail; never in production."""
-        value = self.text("PAYFLOW_FAILPOINTS")
-        if value and self.is_production:
-            raise ImproperlyConfigured("PAYFLOW_FAILPOINTS must not be set in production.")
+    def choice(self, name: str, choices: Sequence[str]) -> str:
+        """The variable as one of a few words; the first of them when it is unset."""
+        value = self.text(name, choices[0])
+        if value not in choices:
+            raise ImproperlyConfigured(f"{name} must be {' or '.join(choices)}, not {value!r}.")
         return value
+
+    def secret(self, name: str, *, sandbox_default: str) -> str:
+        """A secret: a fixed well-known value in the sandbox, never one in production."""
+        return self.text(name, "" if self.is_production else sandbox_default)
+
+    @property
+    def has_single_role(self) -> bool:
+        """Whether one database role is to own the tables and to serve."""
+        return self.flag("PAYFLOW_SINGLE_DATABASE_ROLE")
+
+    def role(self, name: str) -> str:
+        """The role that a database URL names; empty when the variable is unset."""
+        url = self.text(name)
+        return str(environ.Env.db_url_config(url).get("USER") or "") if url else ""
 
     def stripe_key(self) -> str:
         """Stripe's secret key, if any: a live one in production, a test one in the sandbox."""

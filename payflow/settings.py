@@ -7,23 +7,24 @@ Sections follow the order in which a request meets them.
 from pathlib import Path
 from typing import Any
 
-from payflow import logs
+from payflow import logs, production, published
 from payflow.env import environment as env
+from shared.crypto import KeyRing
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(env.text("PAYFLOW_HOME", str(ROOT / ".payflow")))
 VERSION = "0.1.0"
 
 IS_PRODUCTION = env.is_production
+if IS_PRODUCTION:
+    production.refuse_to_start_wrongly(env)
 DEBUG = False
 
 # Secrets ---------------------------------------------------------------------------------------
-SECRET_KEY = env.secret("PAYFLOW_SECRET_KEY", sandbox_default="sandbox-only-" + "k" * 50)
-KEY_RING = env.secret(
-    "PAYFLOW_KEY_RING",
-    sandbox_default="sandbox:c2FuZGJveC1vbmx5LXNhbmRib3gtb25seS1zYW5kYm8=",
-)
+SECRET_KEY = env.secret("PAYFLOW_SECRET_KEY", sandbox_default=published.SECRET_KEY)
+KEY_RING = env.secret("PAYFLOW_KEY_RING", sandbox_default=published.KEY_RING)
 """`id:base64(32 bytes)[,id:base64…]`; the first key seals, all of them open."""
+KeyRing.parse(KEY_RING)  # A malformed one stops the start, not the first registration.
 
 # Modules ---------------------------------------------------------------------------------------
 MODULES = ["payments", "fraud", "ledger", "merchants", "notifications", "audit"]
@@ -51,7 +52,9 @@ INSTALLED_APPS = [
 
 # Database --------------------------------------------------------------------------------------
 # Two roles: `default` serves and may not change append-only tables; `owner` migrates. Without a
-# DATABASE_OWNER_URL both are the same role, which production should not accept.
+# DATABASE_OWNER_URL both are the same role, which production refuses unless it was said.
+HAS_OWNER_URL = bool(env.text("DATABASE_OWNER_URL"))
+OWNER_MUST_BE_APART = IS_PRODUCTION and not env.has_single_role
 DATABASE_ROUTERS: list[str] = []
 _APP_URL = env.text("DATABASE_URL", "postgresql://payflow_app@127.0.0.1:5432/payflow")
 _DATABASE: dict[str, Any] = {
@@ -100,6 +103,7 @@ MIDDLEWARE = [
     "shared.http.correlation.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "shared.http.page_policy.PagePolicyMiddleware",
     # For its Content-Length: without one the server answers in chunks and closes.
     "django.middleware.common.CommonMiddleware",
     "shared.http.limits.RequestLimitsMiddleware",
@@ -108,6 +112,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "payflow.operators.pages.OperatorPages",
 ]
 TEMPLATES = [
     {
@@ -159,6 +164,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 # People ----------------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["payflow.operators.authentication.OperatorBackend"]
+PASSWORD_HASHERS = ["payflow.operators.hashing.OneAtATime"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -167,9 +174,22 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
+LOGIN_REDIRECT_URL = "/admin/"
+SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_NAME = "payflow_session"
 SECURE_CONTENT_TYPE_NOSNIFF = True
+# Not stricter: Django checks a form's origin by it where a browser sends no Origin.
+SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# What `check --deploy` asks for and we do not want.
+SILENCED_SYSTEM_CHECKS = [
+    # HSTS for sub-domains, and in browsers' lists: promises about names that are not ours to make.
+    "security.W005",
+    "security.W021",
+    # Redirecting to https: the proxy's business. Here it would answer probes from inside with 301,
+    # and forgive an API client that sends its signature in the clear.
+    "security.W008",
+]
 if IS_PRODUCTION:
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     if env.flag("PAYFLOW_BEHIND_TLS_PROXY"):
@@ -210,14 +230,14 @@ PROCESSOR_TIMEOUT_SECONDS = env.number("PAYFLOW_PROCESSOR_TIMEOUT_SECONDS", 10)
 """The longest that one call to a processor may take."""
 # In production nothing is authorised by an acquirer that makes up its money.
 SANDBOX_URL = "" if env.is_production else env.text("PAYFLOW_SANDBOX_URL").rstrip("/")
-SANDBOX_SECRET = env.text("PAYFLOW_SANDBOX_SECRET")
+SANDBOX_SECRET = "" if env.is_production else env.text("PAYFLOW_SANDBOX_SECRET")
 STRIPE_SECRET_KEY = env.stripe_key()
 STRIPE_WEBHOOK_SECRET = env.text("PAYFLOW_STRIPE_WEBHOOK_SECRET")
 STRIPE_API_BASE = env.text("PAYFLOW_STRIPE_API_BASE")
 """Instead of Stripe's own address: the sandbox's Stripe face."""
 
 # Background work -------------------------------------------------------------------------------
-DISPATCH = env.text("PAYFLOW_DISPATCH", "process")
+DISPATCH = env.choice("PAYFLOW_DISPATCH", ("process", "web"))
 """`process`: `manage.py dispatch` drains; `web`: a thread of every web process does."""
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 CELERY_QUEUE = env.text("PAYFLOW_CELERY_QUEUE", "payflow")
@@ -235,13 +255,14 @@ BATCH_SIZE = env.number("PAYFLOW_BATCH_SIZE", 100)
 """The most events that one run of a listener takes; batches grow up to it by themselves."""
 EVENTS_KEPT_DAYS = env.number("PAYFLOW_EVENTS_KEPT_DAYS", 30, at_least=1)
 """How long the registry keeps events that nobody waits for: what can be replayed and rebuilt."""
-FAILPOINTS = env.failpoints()
+FAILPOINTS = env.text("PAYFLOW_FAILPOINTS")
+"""Where tests make the event bus fail."""
 
 # Metrics ---------------------------------------------------------------------------------------
 METRICS_DIR = env.text("PAYFLOW_METRICS_DIR")
 """Where the processes of one machine add up what they count; without one, each keeps its own."""
 METRICS_TOKEN = env.text("PAYFLOW_METRICS_TOKEN")
-"""What `/metrics` asks for as a bearer token; without one it is open to whoever reaches it."""
+"""What metrics ask for as a bearer token; without one, the sandbox tells this machine alone."""
 METRICS_PORT = env.number("PAYFLOW_METRICS_PORT", 0)
 """Where a dispatcher serves what it counts; 0: nowhere."""
 METRICS_ADDRESS = env.text("PAYFLOW_METRICS_ADDRESS", "127.0.0.1")

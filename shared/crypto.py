@@ -57,7 +57,8 @@ def _parse_key(entry: str) -> tuple[str, bytes]:
         key = b""
     if not _is_name(name) or len(key) != _KEY_BYTES:
         raise ImproperlyConfigured(
-            "PAYFLOW_KEY_RING is id:base64 of 32 bytes, several separated by commas."
+            "PAYFLOW_KEY_RING must be id:base64 of 32 bytes, several separated by commas; an id is"
+            f" 1 to {_MAX_NAME} ASCII letters and digits."
         )
     return name, key
 

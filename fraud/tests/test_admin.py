@@ -301,3 +301,30 @@ class TestLimitsAndBlocklist:
                 200,
                 302,
             )
+
+
+class TestWhatIsOff:
+    BLOCKLIST, VELOCITY = "Blocked values are not looked at", "How fast payments follow each other"
+
+    def test_is_said_where_it_matters(self, operator: OperatorClient) -> None:
+        blocked = BlockedValue(trait="token", value="tok_stolen")
+        blocked.store()
+        for page in (text(operator.list(BlockedValue)), text(operator.page(blocked))):
+            assert f"{self.BLOCKLIST}, and every one of them passes: no rule of the kind" in page
+            assert self.VELOCITY not in page
+        for model in (Rule, Assessment):
+            page = text(operator.list(model))
+            assert self.BLOCKLIST in page and self.VELOCITY in page
+
+    def test_is_said_on_the_page_of_a_new_blocked_value(self, operator: OperatorClient) -> None:
+        page = text(operator.client.get("/admin/fraud/blockedvalue/add/"))
+        assert self.BLOCKLIST in page
+
+    def test_is_not_said_of_what_is_on(self, operator: OperatorClient) -> None:
+        Rule.objects.update(is_enabled=True)
+        for model in (Rule, Assessment, BlockedValue, AmountLimit):
+            assert "not looked at" not in text(operator.list(model))
+
+    def test_is_said_of_what_is_gone(self, operator: OperatorClient) -> None:
+        Rule.objects.all().delete()
+        assert "Amounts are not looked at" in text(operator.list(AmountLimit))

@@ -1,12 +1,10 @@
 """`GET /metrics`: what processes counted and how the registry stands, in Prometheus' text form."""
 
-import hmac
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
@@ -16,10 +14,12 @@ from prometheus_client.registry import Collector
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from payflow.scraping import Access, access_of
 from shared import clock, metrics
 from shared.event_bus import measuring, registered, standing
 from shared.event_bus.measuring import WorkFigures
 from shared.http.problems import problem_response
+from shared.http.throttling import address_of
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ _DATABASE = {
 
 
 class Metrics(APIView):
-    """Metrics, for whoever knows `PAYFLOW_METRICS_TOKEN`; for everybody when there is none."""
+    """Metrics, for whoever may have them (see `payflow.scraping`)."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -50,13 +50,9 @@ class Metrics(APIView):
     @extend_schema(exclude=True)
     def get(self, request: Request) -> HttpResponse:
         """Tell all that can be found out now."""
-        return _told() if _may_scrape(request) else _refused()
-
-
-def _may_scrape(request: Request) -> bool:
-    given = request.headers.get("Authorization", "")
-    wanted = f"Bearer {settings.METRICS_TOKEN}"
-    return not settings.METRICS_TOKEN or hmac.compare_digest(given.encode(), wanted.encode())
+        given = request.headers.get("Authorization", "")
+        access = access_of(given, address_of(request._request))
+        return _ANSWERS[access]()
 
 
 def _refused() -> HttpResponse:
@@ -66,11 +62,18 @@ def _refused() -> HttpResponse:
     return answer
 
 
+def _closed() -> HttpResponse:
+    return problem_response(404, "not_found", "There is nothing at this address.")
+
+
 def _told() -> HttpResponse:
     asked_now = CollectorRegistry()
     asked_now.register(FromDatabase())
     text = generate_latest(metrics.counted()) + generate_latest(asked_now)
     return HttpResponse(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+_ANSWERS = {Access.GRANTED: _told, Access.REFUSED: _refused, Access.CLOSED: _closed}
 
 
 class FromDatabase(Collector):

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
-from shared.http.card_numbers import contains_card_number
+from payflow.management.accounting import add_accounting
 
 _LONGEST_LIST = 10_000
-_LONGEST_REASON = 500
 
 
 def _listing(parser: ArgumentParser) -> None:
@@ -28,12 +27,12 @@ def _retrying(parser: ArgumentParser) -> None:
     parser.add_argument("ids", nargs="*", type=_number, metavar="ID", help="publications")
     parser.add_argument("--listener", default="", help="all that are parked for it")
     parser.add_argument("--all", action="store_true", help="all that are parked")
-    _accounting(parser)
+    add_accounting(parser)
 
 
 def _skipping(parser: ArgumentParser) -> None:
     parser.add_argument("ids", nargs="+", type=_number, metavar="ID", help="publications")
-    _accounting(parser)
+    add_accounting(parser)
 
 
 def _replaying(parser: ArgumentParser) -> None:
@@ -45,16 +44,11 @@ def _replaying(parser: ArgumentParser) -> None:
     parser.add_argument("--to", dest="last", type=_number, metavar="N", help="to this sequence")
     parser.add_argument("--since", type=_instant, metavar="T", help="published at T or later")
     parser.add_argument("--until", type=_instant, metavar="T", help="published before T")
-    _accounting(parser)
+    add_accounting(parser)
 
 
 def _rebuilding(parser: ArgumentParser) -> None:
     parser.add_argument("--into", required=True, metavar="URL", help="of an empty database")
-
-
-def _accounting(parser: ArgumentParser) -> None:
-    parser.add_argument("--reason", required=True, type=_reason, help="kept in the audit trail")
-    parser.add_argument("--actor", default="", help="who does this (the login of this machine)")
 
 
 def _limit(text: str) -> int:
@@ -84,14 +78,6 @@ def _instant(text: str) -> datetime:
     except ValueError:
         raise ArgumentTypeError("an instant such as 2026-01-31T14:00Z") from None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def _reason(text: str) -> str:
-    if not 0 < len(text.strip()) <= _LONGEST_REASON:
-        raise ArgumentTypeError(f"say why, in at most {_LONGEST_REASON} characters")
-    if contains_card_number(text):
-        raise ArgumentTypeError("this looks like a card number, which must not be stored")
-    return text.strip()
 
 
 VERBS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {

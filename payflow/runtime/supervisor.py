@@ -50,6 +50,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._register = Register(configuration.home.children)
         self._children: list[Child] = []
+        self._last_words: dict[str, str] = {}
         self._database = Database(
             configuration,
             console=self._console,
@@ -86,7 +87,9 @@ class Supervisor:
         self._register.tend()
         try:
             self._start()
-            self._console.block(banner(self._configuration))
+            self._console.block(
+                banner(self._configuration, self._last_words.get(ENSURE_ADMIN.name, ""))
+            )
             while not self._stopping.wait(_TICK_SECONDS):
                 self._tend()
         finally:
@@ -121,6 +124,7 @@ class Supervisor:
             child.clear_up()
         if child.exit_code != 0:
             raise CannotStart(_failure(child, child.ending))
+        self._last_words[step.name] = child.last_lines[-1] if child.last_lines else "done"
         self._console.line(step.name, "done")
 
     def _wait_for(self, children: Sequence[Child]) -> None:
@@ -187,21 +191,31 @@ class Supervisor:
         self._stopping.set()
 
 
-def banner(configuration: Configuration) -> str:
+def banner(configuration: Configuration, who_may_log_in: str = "") -> str:
     """What one needs to know to use what has just been started."""
     url, home = configuration.url, configuration.home
-    generated = configuration.generated_secrets.get("PAYFLOW_ADMIN_PASSWORD")
     lines = {
         "API": f"{url}/api/v1",
         "Swagger": f"{url}/swagger-ui.html",
-        "Admin": f"{url}/admin/  user admin, password {generated or 'as you have set it'}",
+        "Admin": f"{url}/admin/  {_login(configuration, who_may_log_in)}",
         "Sandbox": configuration.sandbox_url,
-        "E-mails": str(home.mail),
+        "E-mails": "" if configuration.text("EMAIL_HOST") else str(home.mail),
         "Logs": str(home.logs),
         "Stop": "Ctrl-C",
     }
     rows = "\n".join(f"  {name:<8} {value}" for name, value in lines.items() if value)
     return f"\nPayFlow is running.\n{rows}\n"
+
+
+def _login(configuration: Configuration, who_may_log_in: str) -> str:
+    """Who may log in, as the database says; with the generated password while it is that one."""
+    generated = configuration.generated_secrets.get("PAYFLOW_ADMIN_PASSWORD")
+    if not generated or not who_may_log_in.startswith(
+        ("user admin was", "user admin exists, with")
+    ):
+        return who_may_log_in
+    doubt = " unless it was changed" if "exists" in who_may_log_in else ""
+    return f"user admin, password {generated}{doubt}"
 
 
 def parts_of(configuration: Configuration) -> tuple[Part, ...]:

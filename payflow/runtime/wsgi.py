@@ -15,8 +15,10 @@ def _join_the_bus() -> None:
     from django.conf import settings
 
     from payflow.celery import wake_celery
+    from payflow.roles import refuse_to_serve_as_owner
     from shared.event_bus import hosting
 
+    refuse_to_serve_as_owner()
     if settings.DISPATCH == "web":
         hosting.drain_in_background(wake_celery=wake_celery)
     else:

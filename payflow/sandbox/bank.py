@@ -1,5 +1,7 @@
 """The bank's page, on which a payer approves or declines."""
 
+import base64
+import hashlib
 import html
 import time
 from collections.abc import Callable, Mapping
@@ -21,22 +23,23 @@ _DECISIONS = {
 # Those of the currencies that have no two decimals which a tester is likely to try.
 _DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "BHD": 3, "JOD": 3, "KWD": 3, "OMR": 3}
 
+_STYLE = """
+body { font: 1.125rem/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
+       max-width: 32rem; margin: 2rem auto; padding: 0 1rem; }
+dt { color: #555; }
+dd { margin: 0 0 .75rem; font-weight: 600; }
+button { font: inherit; padding: .6rem 1.4rem; margin-right: .75rem; border: 2px solid #0b5394;
+         border-radius: .4rem; background: #fff; color: #0b5394; cursor: pointer; }
+button[value=approve] { background: #0b5394; color: #fff; }
+button:focus-visible { outline: 3px solid #e69138; outline-offset: 2px; }
+"""
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<style>
-body {{ font: 1.125rem/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
-       max-width: 32rem; margin: 2rem auto; padding: 0 1rem; }}
-dt {{ color: #555; }}
-dd {{ margin: 0 0 .75rem; font-weight: 600; }}
-button {{ font: inherit; padding: .6rem 1.4rem; margin-right: .75rem; border: 2px solid #0b5394;
-         border-radius: .4rem; background: #fff; color: #0b5394; cursor: pointer; }}
-button[value=approve] {{ background: #0b5394; color: #fff; }}
-button:focus-visible {{ outline: 3px solid #e69138; outline-offset: 2px; }}
-</style>
+<style>{style}</style>
 </head>
 <body>
 <main>
@@ -46,6 +49,12 @@ button:focus-visible {{ outline: 3px solid #e69138; outline-offset: 2px; }}
 </body>
 </html>
 """
+# This style alone, known by its hash. No form-action: it would also stop the payer's way back to
+# the merchant, which is the redirect that answers the form.
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; frame-ancestors 'none'"
+)
 _QUESTION = """<p>This bank is part of a sandbox: no money moves.</p>
 <dl>
 <dt>Amount</dt><dd>{amount}</dd>
@@ -143,9 +152,11 @@ def _expired() -> Reply:
 
 
 def _page(status: int, title: str, content: str) -> Reply:
-    page = _PAGE.format(title=html.escape(title), content=content).encode()
+    page = _PAGE.format(title=html.escape(title), style=_STYLE, content=content).encode()
     headers = (
-        ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
+        ("Content-Security-Policy", _POLICY),
+        ("X-Frame-Options", "DENY"),
+        ("Referrer-Policy", "no-referrer"),
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
     )

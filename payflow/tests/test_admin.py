@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import Group
-from django.db import OperationalError
+from django.contrib.auth.models import Group, Permission, User
+from django.db import OperationalError, connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from audit.models import Record
 from fraud.models import AmountLimit, BlockedValue, Rule
@@ -30,6 +32,9 @@ from shared.testing.operators import OperatorClient, address, text, withstands_h
 pytestmark = pytest.mark.django_db
 
 FRONT_PAGE = "/admin/"
+INLINE = re.compile(
+    r"""<style|\sstyle=|<script(?![^>]*\s(?:src=|type="application/json"))|\son[a-z]+=|javascript:"""
+)
 DOUBTS = (
     "Operations in doubt",
     "Resolutions to confirm",
@@ -216,8 +221,6 @@ class TestFrontPage:
         assert Standing.read(clock.now()).payments is None
 
     def test_needs_a_login(self) -> None:
-        from django.test import Client
-
         answer = Client().get(FRONT_PAGE)
         assert answer.status_code == 302
 
@@ -227,6 +230,92 @@ class TestFrontPage:
         page = operator.client.get(FRONT_PAGE).content.decode()
         assert not re.search(r"<style|\sstyle=|<script(?![^>]*\ssrc=)|\son[a-z]+=", page)
         assert "//cdn" not in page
+
+
+class TestRights:
+    """The front page tells a total to whoever may look at its rows, and to nobody else."""
+
+    PARTS = (
+        ("payments.view_payment", 'id="payments"'),
+        ("payments.view_payment", "Holds ending in 24 hours"),
+        ("payments.view_operation", "Operations in doubt"),
+        ("payments.view_resolution", "Resolutions to confirm"),
+        ("payments.view_circuitbreaker", "Circuits not closed"),
+        ("payments.view_operation", ">operations<"),
+        ("notifications.view_message", ">messages<"),
+        ("fraud.view_assessment", 'id="reviews"'),
+        ("ledger.view_account", 'id="books"'),
+        ("shared.view_publication", 'id="publications"'),
+        ("shared.view_scheduledrun", 'id="jobs"'),
+    )
+
+    def page_for(self, *rights: str) -> str:
+        names = [right.partition(".")[2] for right in rights]
+        user = User.objects.create_user(f"staff-{User.objects.count()}", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=names))
+        return text(OperatorClient(user).client.get(FRONT_PAGE))
+
+    def test_are_none_for_staff_without_any(self, one_of_everything: None) -> None:
+        page = self.page_for()
+        assert not [mark for _, mark in self.PARTS if mark in page]
+        assert "may not see how things stand" in page
+        assert "All is well" not in page
+        assert not re.search(r'class="figure', page)
+
+    @pytest.mark.parametrize("right", sorted({right for right, _ in PARTS}))
+    def test_show_what_belongs_to_them(self, right: str, one_of_everything: None) -> None:
+        page = self.page_for(right)
+        shown = {mark for _, mark in self.PARTS if mark in page}
+        assert shown == {mark for needed, mark in self.PARTS if needed == right}
+        assert "All is well" not in page
+
+    def test_hide_alerts_about_what_is_hidden(self, one_of_everything: None) -> None:
+        Account.objects.filter(balance_minor__gt=0).update(balance_minor=1)
+        assert "does not balance" in self.page_for("ledger.view_account")
+        assert "does not balance" not in self.page_for("payments.view_payment")
+
+    def test_read_nothing_that_is_not_shown(self, one_of_everything: None) -> None:
+        with CaptureQueriesContext(connection) as captured:
+            Standing.read(clock.now(), lambda right: False)
+        assert not captured.captured_queries
+
+    def test_see_which_rules_are_off(self) -> None:
+        assert "Rules that are off: " in self.page_for("fraud.view_assessment", "fraud.view_rule")
+        assert "Rules that are off" not in self.page_for("fraud.view_assessment")
+        Rule.objects.update(is_enabled=True)
+        assert "Rules that are off" not in self.page_for("fraud.view_assessment", "fraud.view_rule")
+
+
+class TestPages:
+    ADDRESSES = ("/admin/", "/admin/login/", "/admin/no/such/page/", "/swagger-ui.html")
+
+    @pytest.mark.parametrize("address", ADDRESSES)
+    def test_may_not_be_framed_and_load_only_what_is_ours(
+        self, operator: OperatorClient, address: str
+    ) -> None:
+        answer = operator.client.get(address)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in policy and "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+
+    def test_of_the_admin_and_swagger_have_nothing_inline(
+        self, operator: OperatorClient, one_of_everything: None
+    ) -> None:
+        pages = ["/admin/login/", "/admin/password_change/", "/swagger-ui.html"]
+        for model in admin.site._registry:
+            row = model._default_manager.first()
+            assert row is not None, model
+            pages += [address(model, "changelist"), address(model, "change", row.pk)]
+            pages += [address(model, "history", row.pk), address(model, "add")]
+        for page in pages:
+            client = Client() if "login" in page else operator.client
+            found = client.get(page).content.decode()
+            assert not INLINE.findall(found), page
+
+    def test_that_are_no_pages_have_no_policy(self) -> None:
+        assert "Content-Security-Policy" not in Client().get("/api/v1/health").headers
 
 
 class TestTrail:

@@ -38,6 +38,12 @@ _PURGES = (
         " WHERE refilled_at < %s LIMIT %s)",
         BUCKETS_KEPT,
     ),
+    (
+        "public.django_session",
+        "DELETE FROM public.django_session WHERE session_key IN (SELECT session_key"
+        " FROM public.django_session WHERE expire_date < %s LIMIT %s)",
+        timedelta(),
+    ),
 )
 
 # A batch is a window of the oldest events, whether they may go or not: thousands that somebody
@@ -68,7 +74,7 @@ _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 @scheduled("shared.purge", daily(at_hour=2))
 def purge(*, now: datetime) -> None:
     """
-    Delete events after 30 days, idempotency records after their term, and what is older still.
+    Delete events after 30 days, idempotency records and sessions after their term, and so on.
 
     An event that still has a publication stays, however old. The audit trail is not touched.
     """

@@ -45,6 +45,30 @@ class RateLimit:
             if cursor.fetchone() is None:
                 raise Throttled(wait=1 / self.refill_per_second)
 
+    def give_back(self, caller: str) -> None:
+        """Put a token back that was taken for nothing."""
+        self._change(
+            "UPDATE shared.rate_bucket SET tokens = LEAST(%s, tokens + 1) WHERE bucket = %s",
+            self.capacity,
+            f"{self.name}:{caller}",
+        )
+
+    def forget(self, caller: str) -> None:
+        """Let a caller begin anew, with a full bucket."""
+        self._change("DELETE FROM shared.rate_bucket WHERE bucket = %s", f"{self.name}:{caller}")
+
+    def forget_all_of(self, callers: str) -> None:
+        """Let every caller begin anew whose name begins so."""
+        self._change(
+            "DELETE FROM shared.rate_bucket WHERE starts_with(bucket, %s)",
+            f"{self.name}:{callers}",
+        )
+
+    @staticmethod
+    def _change(statement: str, *values: int | str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+
 
 def address_of(request: HttpRequest) -> str:
     """

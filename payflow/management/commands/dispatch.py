@@ -6,10 +6,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from prometheus_client import start_http_server
 
+from payflow import scraping
 from payflow.celery import wake_celery
-from shared import metrics
+from payflow.roles import refuse_to_serve_as_owner
 from shared.event_bus.hosting import drain_until
 
 
@@ -36,6 +36,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, metrics_port: int, metrics_address: str, **options: Any) -> None:
         """Drain until told to stop, then finish what is under way."""
+        refuse_to_serve_as_owner()
         if metrics_port:
             _serve_metrics(metrics_address, metrics_port)
         stopping = threading.Event()
@@ -48,6 +49,6 @@ class Command(BaseCommand):
 
 def _serve_metrics(address: str, port: int) -> None:
     try:
-        start_http_server(port, address, registry=metrics.counted())
+        scraping.serve(address, port)
     except (OSError, OverflowError) as error:
         raise CommandError(f"Metrics cannot be served at {address}:{port}: {error}.") from None

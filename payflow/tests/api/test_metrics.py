@@ -17,6 +17,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
+from payflow import scraping
 from payflow.runtime.home import PROJECT
 from payflow.runtime.ports import free_port
 from payflow.tests.processes import database_urls
@@ -246,6 +247,35 @@ class TestDoor:
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert problem_in(answer)["code"] == "metrics_token_required"
+
+    @pytest.mark.parametrize("given", ["", "Bearer ", "Bearer let-me-in"])
+    def test_is_closed_in_production_without_a_token(self, settings: Any, given: str) -> None:
+        settings.IS_PRODUCTION = True
+        answer = Client().get("/metrics", HTTP_AUTHORIZATION=given)
+        assert answer.status_code == 404
+        assert problem_in(answer)["code"] == "not_found"
+
+    @pytest.mark.django_db
+    @pytest.mark.parametrize("address", ["192.0.2.1", "", "nonsense", "2001:db8::1"])
+    def test_is_open_to_this_machine_alone_without_a_token(self, address: str) -> None:
+        assert Client().get("/metrics", REMOTE_ADDR=address).status_code == 401
+        for ours in ("127.0.0.1", "::1"):
+            assert Client().get("/metrics", REMOTE_ADDR=ours).status_code == 200
+
+    def test_of_a_dispatcher_is_the_same(self, settings: Any, token: str) -> None:
+        def answered(given: str) -> str:
+            said: list[str] = []
+            environ = {"HTTP_AUTHORIZATION": given, "REMOTE_ADDR": "127.0.0.1"}
+            guarded = scraping.guarded(lambda *_: [b"told"])
+            answer = b"".join(guarded(environ, lambda status, headers: said.append(status)))
+            return said[0] if said else answer.decode()
+
+        assert answered(f"Bearer {token}") == "told"
+        assert answered("Bearer x") == "401 Unauthorized"
+        settings.METRICS_TOKEN = ""
+        assert answered("") == "told"
+        settings.IS_PRODUCTION = True
+        assert answered("") == "404 Not Found"
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"])
     def test_takes_no_other_method(self, method: str) -> None:

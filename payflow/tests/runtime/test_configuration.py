@@ -95,6 +95,40 @@ class TestSandbox:
         assert "Sandbox" not in banner(configuration)
 
 
+class TestOwner:
+    def test_is_known_to_what_administers_only(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        urls = {"DATABASE_URL": "postgresql://a@h/d", "DATABASE_OWNER_URL": "postgresql://o@h/d"}
+        configuration = configured(monkeypatch, tmp_path, 8000, **urls)
+        assert "DATABASE_OWNER_URL" not in configuration.part_environment(None)
+        administration = configuration.administration_environment(None)
+        assert administration["DATABASE_OWNER_URL"] == urls["DATABASE_OWNER_URL"]
+
+
+class TestBanner:
+    def test_tells_the_generated_password_while_it_may_be_right(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.delenv("PAYFLOW_ADMIN_PASSWORD", raising=False)
+        configuration = configured(monkeypatch, tmp_path, 8000)
+        password = configuration.generated_secrets["PAYFLOW_ADMIN_PASSWORD"]
+        made = "user admin was created with PAYFLOW_ADMIN_PASSWORD"
+        known = "user admin exists, with the password it had"
+        assert f"user admin, password {password}\n" in banner(configuration, made)
+        assert f"password {password} unless it was changed\n" in banner(configuration, known)
+        shut_out = banner(configuration, "user admin exists and may not log in")
+        assert "may not log in" in shut_out and password not in shut_out
+
+    def test_names_no_user_that_does_not_exist(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        configuration = configured(monkeypatch, tmp_path, 8000, PAYFLOW_MODE="production")
+        text = banner(configuration, "nobody can log in yet: set PAYFLOW_ADMIN_PASSWORD")
+        assert "nobody can log in yet" in text
+        assert "user admin" not in text
+
+
 class TestDispatchers:
     def test_and_workers_are_as_many_as_asked_for(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

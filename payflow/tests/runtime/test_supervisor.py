@@ -80,7 +80,7 @@ class TestRun:
         for part in ("web", "worker"):
             assert re.search(rf"{part} +\| ready after", running.text)
         assert f"http://127.0.0.1:{running.port}/swagger-ui.html" in running.text
-        assert "user admin, password " in running.text
+        assert f"http://127.0.0.1:{running.port}/admin/" in running.text
         assert "a step" not in running.text
         assert "a step" in (running.home / "logs" / "step.log").read_text()
 

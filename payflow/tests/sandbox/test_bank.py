@@ -1,5 +1,7 @@
 """The bank's page: what a payer sees, decides, and is sent back with."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -70,7 +72,14 @@ class TestPage:
         ]
         assert not [attrs for _, attrs in tags if {"src", "href"} & set(attrs)]
         assert "script" not in names
-        assert reply.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        policy = reply.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        (style,) = re.findall(r"<style>(.*?)</style>", reply.data.decode(), re.DOTALL)
+        assert base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() in policy
+        assert reply.headers["X-Frame-Options"] == "DENY"
+        assert reply.headers["Referrer-Policy"] == "no-referrer"
 
     def test_of_nobody(self, sandbox: Sandbox, browser: urllib3.PoolManager) -> None:
         assert browser.request("GET", sandbox.url + "/bank/auth_nobody").status == 404

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection, connections, transaction
 
 from shared import clock
@@ -106,6 +107,16 @@ class TestPurge:
             with pytest.raises(OperationalError, match="lock timeout"):
                 retention.purge(now=clock.now())
         assert Event.objects.count() == 1
+
+    def test_deletes_sessions_that_are_over(self) -> None:
+        now = clock.now()
+        for number in (-1, 1):
+            ends = now + timedelta(minutes=number)
+            Session.objects.create(session_key=f"s{number}", session_data="", expire_date=ends)
+
+        retention.purge(now=now)
+
+        assert Session.objects.get().session_key == "s1"
 
     def test_deletes_idempotency_records_after_their_term(self) -> None:
         now = clock.now()
