@@ -8,7 +8,9 @@ from merchants.domain.request_signature import SignedRequest
 from merchants.use_cases.verify_request import verify_request
 from shared import clock
 from shared.http.idempotency import HEADER as IDEMPOTENCY_HEADER
-from shared.http.principal import Principal
+from shared.http.principal import Principal, Signed
+
+_SIGNED = {1: Signed.BODY, 2: Signed.ALL}
 
 
 class SignatureAuthentication(BaseAuthentication):
@@ -22,7 +24,7 @@ class SignatureAuthentication(BaseAuthentication):
             merchant_id=merchant.pk,
             name=merchant.name,
             email=merchant.email,
-            signs_idempotency_header=verified.version > 1,
+            signed=_SIGNED[verified.version],
         )
         return principal, None
 

@@ -2,7 +2,11 @@
 
 from django.urls import path
 
-from merchants.api import openapi, views  # noqa: F401 - describes the authentication
+from merchants.api import (
+    openapi,  # noqa: F401 - describes the authentication
+    signature_check,
+    views,
+)
 
 urlpatterns = [
     path("merchants/register", views.RegisterMerchant.as_view()),
@@ -10,5 +14,5 @@ urlpatterns = [
     path("merchants/keys", views.Keys.as_view()),
     path("merchants/keys/rotate", views.RotateKey.as_view()),
     path("merchants/keys/<id:key_id>", views.RevokeKey.as_view()),
-    path("sandbox/signature-check", views.SignatureCheck.as_view()),
+    path("sandbox/signature-check", signature_check.SignatureCheck.as_view()),
 ]

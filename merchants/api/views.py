@@ -1,17 +1,13 @@
 """One view per operation: parse, one call, respond."""
 
-from dataclasses import asdict
 from uuid import UUID
 
-from django.http import Http404
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from merchants import conf
-from merchants.api.authentication import signed_request
 from merchants.api.serializers import (
     ApiKeyList,
     KeyedRequest,
@@ -20,20 +16,17 @@ from merchants.api.serializers import (
     RegisterRequest,
     RotatedResource,
     RotateRequest,
-    SignatureCheckResource,
     api_key_resource,
     merchant_resource,
     registered_resource,
     rotated_resource,
 )
 from merchants.queries import get_merchant, list_keys
-from merchants.use_cases.explain_signature import explain_signature
 from merchants.use_cases.register_merchant import register_merchant
 from merchants.use_cases.revoke_api_key import revoke_api_key
 from merchants.use_cases.rotate_api_key import rotate_api_key
 from shared import clock
 from shared.http.idempotency import RETENTION_OF_SECRETS, Accepted, Answer, answer_once
-from shared.http.parsing import StrictJSONParser
 from shared.http.principal import principal_of
 from shared.http.throttling import RateLimit, address_of
 
@@ -107,30 +100,3 @@ class RevokeKey(APIView):
             return Accepted(revoked.pk, Answer(204, None))
 
         return answer_once(request, validated, revoke)
-
-
-class AnyBody(StrictJSONParser):
-    """Leaves the body alone: a signature is about bytes, whatever they say."""
-
-    def parse(
-        self, stream: object, media_type: object = None, parser_context: object = None
-    ) -> dict:  # type: ignore[type-arg]
-        """Nothing."""
-        return {}
-
-
-class SignatureCheck(APIView):
-    """Sandbox only: send a request here with the same headers and body to learn what is wrong."""
-
-    authentication_classes = ()
-    permission_classes = ()
-    parser_classes = (AnyBody,)
-
-    @extend_schema(request=OpenApiTypes.OBJECT, responses=SignatureCheckResource, auth=[])
-    def post(self, request: Request) -> Response:
-        """Say which part of the signature is right or wrong; never shows the right one."""
-        if not conf.is_sandbox():
-            raise Http404
-        checks = explain_signature(request=signed_request(request._request), now=clock.now())
-        valid = all(check.ok for check in checks)
-        return Response({"valid": valid, "checks": [asdict(check) for check in checks]})

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +12,11 @@ from merchants.models import ApiKey
 from merchants.queries import list_verifying_keys
 from merchants.use_cases.verify_request import plain_key_of
 from shared.identifiers import is_canonical
+
+_ABOUT_VERSION_2 = (
+    " Version 2 also covers method and target: send those of the request that you meant here as"
+    " ?method=…&target=…"
+)
 
 
 @dataclass(frozen=True)
@@ -23,9 +28,11 @@ class Check:
     message: str
 
 
-def explain_signature(*, request: SignedRequest, now: datetime) -> list[Check]:
+def explain_signature(*, request: SignedRequest, lowest_version: int, now: datetime) -> list[Check]:
     """
     Say which part of a signed request is right or wrong, and guess at the usual mistakes.
+
+    `lowest_version` is that of the signatures which open what the request is for.
 
     Never shows a key, an expected signature, or anything that helps to make one.
     """
@@ -35,7 +42,7 @@ def explain_signature(*, request: SignedRequest, now: datetime) -> list[Check]:
         _timestamp(request, now),
         _encoding(request),
         _signature(request, keys),
-        _version(request, keys),
+        _version(request, keys, lowest_version),
     ]
 
 
@@ -88,7 +95,7 @@ def _signature(request: SignedRequest, keys: list[ApiKey]) -> Check:
     right = message(request, claims.version)
     if _any_matches(plain_keys, claims.digest, [right]):
         return Check("signature", True, "The signature is right.")
-    for messages, advice in _mistakes(request):
+    for messages, advice in [*_mistakes(request), *_mistakes_in_version_2(request)]:
         if _any_matches(plain_keys, claims.digest, messages):
             return Check("signature", False, advice)
     size, begins = len(request.body), hashlib.sha256(request.body).hexdigest()[:12]
@@ -96,15 +103,23 @@ def _signature(request: SignedRequest, keys: list[ApiKey]) -> Check:
         "signature",
         False,
         f"Key or body differ. We received {size} body bytes whose SHA-256 begins with {begins};"
-        " compare with the bytes you signed, then check that the key is this merchant's.",
+        " compare with the bytes you signed, then check that the key is this merchant's."
+        + (_ABOUT_VERSION_2 if claims.version > 1 else ""),
     )
 
 
-def _version(request: SignedRequest, keys: list[ApiKey]) -> Check:
+def _version(request: SignedRequest, keys: list[ApiKey], lowest_version: int) -> Check:
     claims = claims_of(request)
     if claims and keys and claims.version < keys[0].merchant.minimum_signature_version:
         return Check("version", False, "The merchant is pinned to version 2; this is version 1.")
-    return Check("version", True, "No older than the merchant demands.")
+    if claims and claims.version < lowest_version:
+        return Check(
+            "version",
+            False,
+            "This is version 1, which covers neither method nor target. What you ask for wants"
+            " version 2: 'v2=' before the digits, and the six lines signed.",
+        )
+    return Check("version", True, "No older than the merchant and what you ask for demand.")
 
 
 def _mistakes(request: SignedRequest) -> list[tuple[list[bytes], str]]:
@@ -130,6 +145,24 @@ def _mistakes(request: SignedRequest) -> list[tuple[list[bytes], str]]:
             "Signed as the other version: v2 needs 'v2=' before the digits.",
         ),
     ]
+
+
+def _mistakes_in_version_2(request: SignedRequest) -> list[tuple[list[bytes], str]]:
+    right = message(request, 2)
+    path, _, query = request.target.partition("?")
+    head = right.rpartition(b"\n")[0]
+    mistakes = [
+        ([right + b"\n"], "You signed a newline after the last of the six lines; use printf."),
+        ([head + b"\n" + request.body], "The last line is hex(SHA-256(body)), not the body."),
+    ]
+    if request.idempotency_key:
+        unkeyed = replace(request, idempotency_key="")
+        advice = "The Idempotency-Key that you sent is not among the lines that you signed."
+        mistakes.append(([message(unkeyed, 2)], advice))
+    if query:
+        advice = "The query is part of the target: sign it, too."
+        mistakes.append(([message(replace(request, target=path), 2)], advice))
+    return mistakes
 
 
 def _any_matches(keys: list[str], digest: bytes, messages: list[bytes]) -> bool:

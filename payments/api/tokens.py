@@ -1,6 +1,6 @@
 """`/tokens`: what the endpoints take and give, and one view per operation."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -16,7 +16,7 @@ from payments.use_cases.store_token import store_token
 from shared import clock
 from shared.http.fields import Choice, IdempotencyKey, Line, StrictSerializer, WholeNumber
 from shared.http.idempotency import Accepted, Answer, answer_once
-from shared.http.principal import principal_of
+from shared.http.principal import Signed, principal_of
 
 _TYPES = [kind.value for kind in TokenType]
 
@@ -100,6 +100,8 @@ class TokenResource(serializers.Serializer[Any]):
 
 class Tokens(APIView):
     """Tokenising."""
+
+    must_be_signed: ClassVar = {"POST": Signed.BODY}
 
     @extend_schema(request=TokenRequest, responses={201: TokenResource})
     def post(self, request: Request) -> Response:

@@ -1,5 +1,6 @@
 """One view per operation: parse, one call, respond."""
 
+from typing import ClassVar
 from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
@@ -38,8 +39,11 @@ from payments.use_cases.initiate_payment import initiate_payment
 from shared import clock, correlation
 from shared.http.idempotency import Accepted, Answer, answer_once
 from shared.http.pagination import InvalidQuery, Page
-from shared.http.principal import principal_of
+from shared.http.principal import Signed, principal_of
 from shared.http.waiting import preferred_wait_seconds, wait_for
+
+# `/payments/authorize` is the same operation: a repeat at either address is a repeat.
+_PATH = "/api/v1/payments"
 
 
 def _take_payment(request: Request, *, implied_wait_seconds: int) -> Response:
@@ -61,7 +65,7 @@ def _take_payment(request: Request, *, implied_wait_seconds: int) -> Response:
         )
         return _answer(payment)
 
-    return answer_once(request, validated, initiate, finish=decided)
+    return answer_once(request, validated, initiate, finish=decided, path=_PATH)
 
 
 def _answer(payment: Payment) -> Answer:
@@ -77,6 +81,8 @@ def _answer(payment: Payment) -> Answer:
 
 class Payments(APIView):
     """Taking payments, and listing them."""
+
+    must_be_signed: ClassVar = {"POST": Signed.BODY}
 
     @extend_schema(
         request=PaymentRequest,
@@ -110,6 +116,8 @@ class Payments(APIView):
 
 class AuthorisePayment(APIView):
     """The same as `POST /payments` with an implied `Prefer: wait=10`."""
+
+    must_be_signed: ClassVar = {"POST": Signed.BODY}
 
     @extend_schema(
         request=PaymentRequest,

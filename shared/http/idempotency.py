@@ -24,7 +24,7 @@ from rest_framework.response import Response
 from shared import clock, crypto, db
 from shared.errors import Conflict, Invalid
 from shared.http.card_numbers import CardNumberRefused, contains_card_number
-from shared.http.principal import Principal, principal_of
+from shared.http.principal import Principal, Signed, principal_of
 from shared.http.rendering import Renderer
 from shared.models import BURNT, IdempotencyKeyInUse
 
@@ -83,6 +83,7 @@ def answer_once(
     *,
     finish: Finish | None = None,
     retention: timedelta = RETENTION,
+    path: str | None = None,
 ) -> Response:
     """
     Run `work(key)` once per key in one transaction and answer with the same bytes for ever after.
@@ -90,6 +91,8 @@ def answer_once(
     `validated` are the request's validated fields, with `idempotencyKey` if the body has one.
     `finish(subject_id, joins)` waits for the outcome outside the transaction; it is called when
     `work` gave no answer, by the first request and by every repeat that joins its wait.
+    `path` stands for the request's own where one operation has several: a repeat at any of them is
+    a repeat.
 
     Raises:
         IdempotencyKeyRequired, IdempotencyKeyUnsigned, IdempotencyKeyMismatch: see `key_of`.
@@ -100,7 +103,8 @@ def answer_once(
     """
     principal = principal_of(request)
     key = key_of(request, validated, principal)
-    attempt = _Attempt(principal.merchant_id, key, _fingerprint(request, validated), retention)
+    fingerprint = _fingerprint(request.method, path or request.path, validated)
+    attempt = _Attempt(principal.merchant_id, key, fingerprint, retention)
     return attempt.answer(work, finish)
 
 
@@ -122,7 +126,7 @@ def key_of(request: Request, validated: dict[str, Any], principal: Principal) ->
         return str(in_body)
     if in_header is None:
         raise IdempotencyKeyRequired
-    if not principal.signs_idempotency_header:
+    if Signed.IDEMPOTENCY_KEY not in principal.signed:
         raise IdempotencyKeyUnsigned
     if not (
         in_header.isascii() and in_header.isprintable() and 1 <= len(in_header) <= MAX_KEY_LENGTH
@@ -133,9 +137,9 @@ def key_of(request: Request, validated: dict[str, Any], principal: Principal) ->
     return str(in_header)
 
 
-def _fingerprint(request: Request, validated: dict[str, Any]) -> bytes:
+def _fingerprint(method: str | None, path: str, validated: dict[str, Any]) -> bytes:
     fields = {name: value for name, value in validated.items() if name != "idempotencyKey"}
-    message = json.dumps([request.method, request.path, fields], sort_keys=True, default=str)
+    message = json.dumps([method, path, fields], sort_keys=True, default=str)
     return crypto.fingerprint(message.encode(), purpose="idempotent request")
 
 

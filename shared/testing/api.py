@@ -1,7 +1,6 @@
 """What most tests of the API begin with: a registered merchant, a payment's body, a problem."""
 
 import json
-import time
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -9,7 +8,7 @@ from uuid import uuid4
 from django.db import connection
 from django.test import Client
 
-from shared.testing.signing import JSON, SigningClient, v2_signature
+from shared.testing.signing import JSON, SigningClient
 
 
 def registered_merchant(name: str = "Acme Corp", email: str | None = None) -> SigningClient:
@@ -35,16 +34,9 @@ def send_v2(
     merchant: SigningClient, method: str, path: str, body: bytes = b"", *, key: str | None = None
 ) -> Any:
     """A request under a version 2 signature; `key` becomes its `Idempotency-Key`."""
-    timestamp = str(int(time.time()))
-    signature = v2_signature(merchant.api_key, timestamp, method, "/api/v1" + path, key or "", body)
-    headers = {
-        "HTTP_X_MERCHANT_ID": merchant.merchant_id,
-        "HTTP_X_TIMESTAMP": timestamp,
-        "HTTP_X_SIGNATURE": signature,
-    }
-    return merchant.send_with(
-        method, path, body, headers | ({} if key is None else {"HTTP_IDEMPOTENCY_KEY": key})
-    )
+    signed = merchant.signed_headers_v2(method, path, body, key=key or "")
+    header = {} if key is None else {"HTTP_IDEMPOTENCY_KEY": key}
+    return merchant.send_with(method, path, body, signed | header)
 
 
 def problem_in(answer: Any) -> dict[str, Any]:

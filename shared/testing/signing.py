@@ -1,4 +1,8 @@
-"""A merchant's side of the API: signs requests and sends them through Django's test client."""
+"""
+A merchant's side of the API: signs requests and sends them through Django's test client.
+
+An implementation of its own, and so a second opinion on the client that merchants get.
+"""
 
 import hashlib
 import hmac
@@ -10,6 +14,8 @@ from typing import Any
 from django.test import Client
 
 JSON = "application/json"
+VERSION_1_OPENS = frozenset({"/payments", "/payments/authorize", "/tokens"})
+"""What may be changed under a version 1 signature: POST to these, and nothing else."""
 
 
 def v1_signature(api_key: str, timestamp: str, body: bytes) -> str:
@@ -47,8 +53,18 @@ class SigningClient:
         return self.send("DELETE", path, json.dumps(document).encode(), **headers)
 
     def send(self, method: str, path: str, body: bytes, **headers: str) -> Any:
-        """A signed request with exactly these bytes; `headers` in WSGI form (HTTP_PREFER)."""
-        return self.send_with(method, path, body, self.signed_headers(body), **headers)
+        """
+        A signed request with exactly these bytes; `headers` in WSGI form (HTTP_PREFER).
+
+        Under version 1 where that suffices, else under version 2.
+        """
+        is_read = method in ("GET", "HEAD", "OPTIONS")
+        if is_read or (method == "POST" and path.partition("?")[0] in VERSION_1_OPENS):
+            signed = self.signed_headers(body)
+        else:
+            key = headers.get("HTTP_IDEMPOTENCY_KEY", "")
+            signed = self.signed_headers_v2(method, path, body, key=key)
+        return self.send_with(method, path, body, signed, **headers)
 
     def send_with(
         self, method: str, path: str, body: bytes, signed: dict[str, str], **headers: str
@@ -67,8 +83,19 @@ class SigningClient:
     def signed_headers(self, body: bytes, *, at: float | None = None) -> dict[str, str]:
         """The three v1 headers for a body, signed now or at another time."""
         timestamp = str(int(time.time() if at is None else at))
+        return self._headers(timestamp, v1_signature(self.api_key, timestamp, body))
+
+    def signed_headers_v2(
+        self, method: str, path: str, body: bytes, *, key: str = ""
+    ) -> dict[str, str]:
+        """The three v2 headers for a request; `key` is its `Idempotency-Key`, not among them."""
+        timestamp, target = str(int(time.time())), "/api/v1" + path
+        signature = v2_signature(self.api_key, timestamp, method, target, key, body)
+        return self._headers(timestamp, signature) | {"RAW_URI": target}
+
+    def _headers(self, timestamp: str, signature: str) -> dict[str, str]:
         return {
             "HTTP_X_MERCHANT_ID": self.merchant_id,
             "HTTP_X_TIMESTAMP": timestamp,
-            "HTTP_X_SIGNATURE": v1_signature(self.api_key, timestamp, body),
+            "HTTP_X_SIGNATURE": signature,
         }

@@ -20,6 +20,15 @@ from shared.testing.signing import SigningClient, v1_signature, v2_signature
 
 pytestmark = pytest.mark.django_db
 
+CLOSED = (
+    ("POST", "/merchants/keys/rotate"),
+    ("DELETE", f"/merchants/keys/{uuid4()}"),
+    ("POST", f"/payments/{uuid4()}/capture"),
+    ("POST", f"/payments/{uuid4()}/void"),
+    ("POST", f"/payments/{uuid4()}/refund"),
+    ("POST", "/payments/cancel-by-key"),
+    ("DELETE", "/tokens/tok_test"),
+)
 ID, TIME, SIGNATURE = "HTTP_X_MERCHANT_ID", "HTTP_X_TIMESTAMP", "HTTP_X_SIGNATURE"
 
 
@@ -122,21 +131,43 @@ class TestVersion1:
     def test_of_a_get_authorises_no_change(self, merchant: SigningClient) -> None:
         """All empty bodies of a second share one signature."""
         captured, before = merchant.signed_headers(b""), Written.now()
-        for method, path in (
-            ("POST", "/payments"),
-            ("POST", "/payments/authorize"),
-            ("POST", "/merchants/keys/rotate"),
-            ("DELETE", f"/merchants/keys/{uuid4()}"),
+        for method, path, code in (
+            ("POST", "/payments", "validation_failed"),
+            ("POST", "/payments/authorize", "validation_failed"),
+            ("POST", "/tokens", "validation_failed"),
+            ("POST", "/merchants/keys/rotate", "signature_version_required"),
+            ("DELETE", f"/merchants/keys/{uuid4()}", "signature_version_required"),
         ):
             for more in ({}, {"HTTP_IDEMPOTENCY_KEY": "attack"}):
                 answer = merchant.send_with(method, path, b"", captured | more)
-                assert answer.status_code == 400
-                assert problem_in(answer)["code"] in (
-                    "validation_failed",
-                    "idempotency_key_required",
-                    "idempotency_key_unsigned",
-                )
+                refused(answer, 400, code)
         assert Written.now() == before
+
+    def test_opens_payments_and_tokens_and_no_other_change(self, merchant: SigningClient) -> None:
+        wallet = {"type": "WALLET", "wallet": {"provider": "paywave", "walletId": "7"}}
+        for path, document in (
+            ("/payments", payment_body()),
+            ("/payments/authorize", payment_body()),
+            ("/tokens", wallet | {"idempotencyKey": "token"}),
+        ):
+            body = json.dumps(document).encode()
+            signed = merchant.signed_headers(body)
+            answer = merchant.send_with("POST", path, body, signed, HTTP_PREFER="wait=0")
+            assert answer.status_code in (201, 202), answer.content
+        before = Written.now()
+        for method, path in CLOSED:
+            body = json.dumps({"idempotencyKey": "key"}).encode()
+            signed = merchant.signed_headers(body)
+            answer = merchant.send_with(method, path, body, signed)
+            refused(answer, 400, "signature_version_required")
+            wrong = signed | {SIGNATURE: "0" * 64}
+            refused(merchant.send_with(method, path, body, wrong), 401, "invalid_signature")
+        assert Written.now() == before
+
+    def test_is_told_of_a_method_that_is_not_there(self, merchant: SigningClient) -> None:
+        signed = merchant.signed_headers(b"{}")
+        answer = merchant.send_with("POST", "/merchants/me", b"{}", signed)
+        refused(answer, 405, "method_not_allowed")
 
     def test_replayed_with_a_new_key_in_the_header_pays_nothing(
         self, merchant: SigningClient
@@ -197,6 +228,8 @@ class TestVersion2:
         ):
             assert send(right, wrong) == 401, wrong
             assert send(wrong, right) == 401, wrong
+        with_key = ("DELETE", f"/merchants/keys/{uuid4()}", "key")
+        assert send(with_key, with_key) == 404  # there is no such key, but this one may ask
         rotate = ("POST", "/merchants/keys/rotate", "key")
         assert send(rotate, rotate) == 201
         assert send(rotate, ("POST", "/merchants/keys/rotate", "other")) == 401

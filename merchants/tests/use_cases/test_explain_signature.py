@@ -1,6 +1,7 @@
 """The signature check: says what is wrong, and never what would be right."""
 
 import base64
+import hashlib
 import hmac
 import json
 import time
@@ -19,9 +20,11 @@ BODY = b'{"amount": "1.00"}'
 TARGET = "/api/v1/sandbox/signature-check"
 
 
-def check(merchant: SigningClient, body: bytes = BODY, /, **headers: str) -> dict[str, Any]:
+def check(
+    merchant: SigningClient, body: bytes = BODY, /, *, query: str = "", **headers: str
+) -> dict[str, Any]:
     signed = merchant.signed_headers(body) | headers
-    answer = merchant.send_with("POST", "/sandbox/signature-check", body, signed)
+    answer = merchant.send_with("POST", "/sandbox/signature-check" + query, body, signed)
     assert answer.status_code == 200, answer.content
     assert merchant.api_key not in answer.content.decode()
     assert v1_signature(merchant.api_key, signed["HTTP_X_TIMESTAMP"], body) not in str(
@@ -88,6 +91,55 @@ class TestExplainSignature:
         Merchant.objects.update(minimum_signature_version=2)
         told = check(merchant)
         assert (told["valid"], wrong(told)) == (False, ["version"])
+
+    def test_checks_version_2_for_the_request_that_was_meant(self, merchant: SigningClient) -> None:
+        path = f"/merchants/keys/{uuid4()}"
+        signed = merchant.signed_headers_v2("DELETE", path, b"", key="k")
+        del signed["RAW_URI"]
+        header = {"HTTP_IDEMPOTENCY_KEY": "k"}
+        meant = f"?method=DELETE&target=/api/v1{path}"
+        assert check(merchant, b"", query=meant, **signed | header)["valid"] is True
+        for other in ("", f"?target=/api/v1{path}", "?method=DELETE", meant.replace("keys", "key")):
+            told = check(merchant, b"", query=other, **signed | header)
+            assert wrong(told) == ["signature"]
+            assert "?method=…&target=…" in advice(told)
+
+    def test_says_where_version_1_does_not_suffice(self, merchant: SigningClient) -> None:
+        for meant, is_open in (
+            ("", True),
+            ("?target=/api/v1/payments", True),
+            ("?target=/api/v1/tokens", True),
+            ("?target=/nowhere", True),
+            ("?target=//[", True),
+            ("?method=GET&target=/api/v1/merchants/keys", True),
+            ("?target=/api/v1/merchants/register", True),
+            ("?target=/api/v1/merchants/keys/rotate", False),
+            (f"?target=/api/v1/payments/{uuid4()}/void%3Fa=b", False),
+            ("?method=DELETE&target=/api/v1/tokens/tok_x", False),
+        ):
+            told = check(merchant, query=meant)
+            assert (told["valid"], wrong(told)) == (is_open, [] if is_open else ["version"]), meant
+            assert is_open or "wants version 2" in advice(told)
+
+    def test_guesses_the_usual_mistakes_in_version_2(self, merchant: SigningClient) -> None:
+        now, target = str(int(time.time())), "/api/v1/payments?limit=5"
+        digest = hashlib.sha256(BODY).hexdigest()
+        for lines, hint in (
+            (f"v2\n{now}\nPOST\n{target}\nk\n{digest}\n", "newline"),
+            (f"v2\n{now}\nPOST\n{target}\nk\n{BODY.decode()}", "SHA-256"),
+            (f"v2\n{now}\nPOST\n{target}\n\n{digest}", "Idempotency-Key"),
+            (f"v2\n{now}\nPOST\n/api/v1/payments\nk\n{digest}", "query"),
+        ):
+            signature = hmac.digest(merchant.api_key.encode(), lines.encode(), "sha256").hex()
+            told = check(
+                merchant,
+                query="?target=" + target.replace("?", "%3F"),
+                HTTP_X_SIGNATURE="v2=" + signature,
+                HTTP_X_TIMESTAMP=now,
+                HTTP_IDEMPOTENCY_KEY="k",
+            )
+            assert wrong(told) == ["signature"]
+            assert hint in advice(told)
 
     def test_reads_no_body(self, merchant: SigningClient) -> None:
         for body in (b"", b"\xff", b"{", b'{"a": NaN}', json.dumps("x" * 60_000).encode()):

@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from payflow.client import Client
 from payflow.runtime import variables
 from payflow.runtime.embedded_postgres import EmbeddedPostgres
 from payflow.runtime.hammer import Hammer
-from payflow.runtime.hammer.client import Client, SandboxControl
-from payflow.runtime.merchant import Merchant
+from payflow.runtime.hammer.client import PATIENCE, RacingMerchant, SandboxControl
 from payflow.runtime.scratch import PlatformDidNotStart, platform, scratch_home
 
 _IMBALANCE = """
@@ -84,10 +84,14 @@ def _target(url: str) -> Iterator[Target]:
 
 
 def _hammer(url: str, sandbox: SandboxControl, database: str, *, lanes: int) -> Hammer:
-    api = f"{url}/api/v1"
-    merchant = Merchant.register(api, name="Hammer", email=f"hammer-{os.getpid()}@example.com")
-    client = Client(api, merchant.merchant_id, merchant.api_key, connections=4 * lanes)
-    return Hammer(client, sandbox, imbalance=_imbalance_of(database))
+    client = Client.register(
+        f"{url}/api/v1",
+        name="Hammer",
+        email=f"hammer-{os.getpid()}@example.com",
+        patience=PATIENCE,
+        connections=4 * lanes,
+    )
+    return Hammer(RacingMerchant(client), sandbox, imbalance=_imbalance_of(database))
 
 
 def _imbalance_of(database: str) -> Callable[[], list[str]]:

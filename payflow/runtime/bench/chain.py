@@ -6,9 +6,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from payflow.client import Client
 from payflow.runtime.bench import cpu, load
 from payflow.runtime.bench.ground import Ground
-from payflow.runtime.merchant import Merchant
 
 _CONNECTIONS = 16
 
@@ -34,10 +34,10 @@ class Drained:
 def over_http(ground: Ground, payments: int) -> OverHttp:
     """Send so many as fast as they are answered; then half of them at half that rate."""
     with ground.platform() as running:
-        merchant = Merchant.register(running.api, name="Acme", email="acme@example.com")
+        merchant = Client.register(running.api, name="Acme", email="acme@example.com")
 
         def send(count: int, tag: str, per_second: float = 0.0) -> load.Measured:
-            requests = load.signed_payments(merchant.merchant_id, merchant.api_key, count, tag=tag)
+            requests = load.signed_payments(merchant.signer, count, tag=tag)
             return load.send(
                 requests, port=running.port, connections=_CONNECTIONS, per_second=per_second
             )

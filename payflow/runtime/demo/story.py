@@ -10,8 +10,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from payflow.client import Answer, Client
 from payflow.runtime.demo.paper import Paper
-from payflow.runtime.merchant import Answer, Merchant, send
 from payflow.runtime.processes import wait_until
 from payflow.runtime.scratch import Platform
 
@@ -42,7 +42,7 @@ class Story:
 
     def __init__(self, platform: Platform, paper: Paper) -> None:
         self._platform, self._paper = platform, paper
-        self._merchant: Merchant
+        self._merchant: Client
 
     def play(self) -> None:
         """
@@ -70,11 +70,8 @@ class Story:
 
     def _registration(self) -> None:
         self._paper.scene("A merchant registers and gets a key, shown once")
-        body = json.dumps({"name": "Acme Corp", "email": _ADDRESS}).encode()
-        url = f"{self._platform.api}/merchants/register"
-        answer = send("POST", url, body, {"Content-Type": "application/json"})
-        self._expect_status(answer, HTTPStatus.CREATED)
-        self._merchant = Merchant.from_registration(self._platform.api, answer)
+        api = self._platform.api
+        self._merchant = Client.register(api, name="Acme Corp", email=_ADDRESS)
         key = self._merchant.api_key
         self._paper.expect("prefix of the key", key[:8], "pk_test_")
         self._paper.line(f"merchant  {self._merchant.merchant_id}")
@@ -139,9 +136,10 @@ class Story:
 
     def _tampering(self) -> None:
         self._paper.scene("Somebody changes 250.00 to 999.00 on the way")
-        signed = _body("order-1002", "250.00", "USD", "tok_test")
+        signed = json.dumps(_payment("order-1002", "250.00", "USD", "tok_test")).encode()
         tampered = signed.replace(b"250.00", b"999.00")
-        answer = self._merchant.send("POST", "/payments", tampered, signed=signed)
+        headers = self._merchant.signer.version_2("POST", "/api/v1/payments", signed)
+        answer = self._merchant.send("POST", "/payments", tampered, headers)
         self._expect_status(answer, HTTPStatus.UNAUTHORIZED)
         self._paper.expect("code", answer.document["code"], "invalid_signature")
         self._expect_payments(1)
@@ -218,8 +216,7 @@ class Story:
     # Steps -------------------------------------------------------------------------------------
 
     def _pay(self, key: str, amount: str, currency: str, token: str = "tok_test") -> Answer:  # noqa: S107
-        body = _body(key, amount, currency, token)
-        return self._merchant.send("POST", "/payments/authorize", body, signed=body)
+        return self._merchant.post("/payments/authorize", _payment(key, amount, currency, token))
 
     def _ask(self, path: str, *, amount: str, expected: HTTPStatus = HTTPStatus.OK) -> Answer:
         key = f"{path.rpartition('/')[2]}-{amount}"
@@ -264,16 +261,14 @@ class Story:
         self._paper.proved("no journal entry")
 
 
-def _body(key: str, amount: str, currency: str, token: str) -> bytes:
-    return json.dumps(
-        {
-            "payeeAccountId": _PAYEE,
-            "idempotencyKey": key,
-            "amount": amount,
-            "currency": currency,
-            "paymentMethod": {"type": "CARD", "token": token},
-        }
-    ).encode()
+def _payment(key: str, amount: str, currency: str, token: str) -> dict[str, Any]:
+    return {
+        "payeeAccountId": _PAYEE,
+        "idempotencyKey": key,
+        "amount": amount,
+        "currency": currency,
+        "paymentMethod": {"type": "CARD", "token": token},
+    }
 
 
 def _time(event: dict[str, Any]) -> datetime:

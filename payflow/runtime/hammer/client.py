@@ -1,20 +1,20 @@
 """A merchant that sends many signed requests at once, and follows each to its end."""
 
-import hashlib
-import hmac
 import json
 import time
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import urllib3
 
+from payflow.client import Client, Patience
+
 _REQUEST_SECONDS = 40
+_WAIT_SECONDS = 30
 _PATIENCE_SECONDS = 120
 _LOOK_EVERY_SECONDS = 0.05
-_BUSY = (409, 429, 503)
 _UNDECIDED = 202
+PATIENCE = Patience(_PATIENCE_SECONDS, _LOOK_EVERY_SECONDS, longest_pause_seconds=1)
 
 
 @dataclass(frozen=True)
@@ -41,46 +41,39 @@ class Told:
         return self.began < other.ended and other.began < self.ended
 
 
-class Client:
-    """A registered merchant with persistent connections; safe to share by threads."""
+class RacingMerchant:
+    """A merchant who asks for one thing from many threads at once."""
 
-    def __init__(self, api: str, merchant_id: str, api_key: str, *, connections: int) -> None:
-        self._api, self._merchant_id, self._key = api, merchant_id, api_key.encode()
-        self._http = urllib3.PoolManager(
-            maxsize=connections, block=False, retries=False, timeout=_REQUEST_SECONDS
-        )
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.server_errors: list[str] = []
+        """Answers of 500 that the client hid by asking again; a race explains none of them."""
 
     def demand(self, path: str, **body: Any) -> Told:
         """
         POST under a key of its own until there is a final answer.
 
-        A lost connection, 503 or a key in use is tried again with the same key; an answer that
-        says "undecided" is followed until it is decided.
+        An answer that says "undecided" is followed until it is decided.
         """
-        body |= {"idempotencyKey": str(uuid4())}
         began = time.monotonic()
-        status, document = self._settled(path, body)
+        answer = self._client.post(
+            path, body, wait_seconds=_WAIT_SECONDS, on_retry=self._note_server_error
+        )
+        status, document = answer.status, answer.document
         if status == _UNDECIDED:
             status, document = self._followed(document)
         return Told(status, document, began, time.monotonic())
 
     def get(self, path: str) -> dict[str, Any]:
         """A resource. Raises: AssertionError for anything but 200."""
-        status, document = self._send("GET", path, b"")
-        assert status == 200, (status, document)  # noqa: PLR2004, S101
+        answer = self._client.get(path)
+        assert answer.status == 200, (answer.status, answer.body)  # noqa: PLR2004, S101
+        document: dict[str, Any] = answer.document
         return document
 
-    def _settled(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        give_up = time.monotonic() + _PATIENCE_SECONDS
-        encoded = json.dumps(body).encode()
-        while True:
-            try:
-                status, document = self._send("POST", path, encoded)
-            except urllib3.exceptions.HTTPError:
-                status, document = 503, {"code": "connection_lost"}
-            if not _is_busy(status, document) or time.monotonic() > give_up:
-                return status, document
-            time.sleep(_LOOK_EVERY_SECONDS)
+    def _note_server_error(self, reason: str) -> None:
+        if reason.startswith("500"):
+            self.server_errors.append(f"the platform answered {reason}")
 
     def _followed(self, document: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         give_up = time.monotonic() + _PATIENCE_SECONDS
@@ -93,25 +86,6 @@ class Client:
                 return 200 if seen["status"] != "FAILED" else 422, seen
             time.sleep(_LOOK_EVERY_SECONDS)
         return _UNDECIDED, document
-
-    def _send(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        timestamp = str(int(time.time()))
-        signature = hmac.new(self._key, timestamp.encode() + b"." + body, hashlib.sha256)
-        headers = {
-            "X-Merchant-ID": self._merchant_id,
-            "X-Timestamp": timestamp,
-            "X-Signature": signature.hexdigest(),
-            "Prefer": "wait=30",
-        }
-        if body:
-            headers["Content-Type"] = "application/json"
-        answer = self._http.request(method, self._api + path, body=body or None, headers=headers)
-        return answer.status, json.loads(answer.data)
-
-
-def _is_busy(status: int, document: dict[str, Any]) -> bool:
-    waits = document.get("code") in ("idempotency_key_in_use", "too_many_requests", "unavailable")
-    return status in _BUSY and (waits or status == 503)  # noqa: PLR2004
 
 
 class SandboxControl:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from payflow.runtime.hammer.client import Client, SandboxControl
+from payflow.runtime.hammer.client import RacingMerchant, SandboxControl
 from payflow.runtime.hammer.oracle import Oracle
 from payflow.runtime.hammer.races import Races, Round
 
@@ -66,7 +66,7 @@ class Hammer:
 
     def __init__(
         self,
-        client: Client,
+        client: RacingMerchant,
         sandbox: SandboxControl,
         *,
         imbalance: Imbalance,
@@ -126,7 +126,7 @@ class Hammer:
         with ThreadPoolExecutor(8) as pool:
             for problems in pool.map(lambda found: self._compare(oracle, found), done):
                 verdict.problems += problems
-        verdict.problems += self._imbalance()
+        verdict.problems += self._imbalance() + self._client.server_errors
 
     def _compare(self, oracle: Oracle, found: Round) -> list[str]:
         give_up = time.monotonic() + _SETTLE_SECONDS

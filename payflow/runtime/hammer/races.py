@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from payflow.runtime.hammer.client import Client, SandboxControl, Told
+from payflow.runtime.hammer.client import RacingMerchant, SandboxControl, Told
 from payflow.runtime.processes import wait_until
 
 AMOUNT = "100.00"
@@ -45,7 +45,9 @@ class Round:
 class Races:
     """What one lane needs to run races one after the other."""
 
-    def __init__(self, client: Client, sandbox: SandboxControl, *, expiry_seconds: float) -> None:
+    def __init__(
+        self, client: RacingMerchant, sandbox: SandboxControl, *, expiry_seconds: float
+    ) -> None:
         self._client, self._sandbox = client, sandbox
         self._expiry_seconds = expiry_seconds
         self._gate = uuid4().hex[:12]

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from payflow.runtime.torture.client import Demand, InsistentMerchant
+from payflow.runtime.torture.client import PATIENCE, Demand, InsistentMerchant
 
-PATIENCE_SECONDS = 180
 _FOLLOW_SECONDS = 60
 _LOOK_EVERY_SECONDS = 0.1
 _AUTHORISED = ("AUTHORISED",)
@@ -38,7 +37,7 @@ class Load:
         """Ask for nothing new, wait until all that was asked is answered; returns every demand."""
         self._stopping.set()
         for thread in self._threads:
-            thread.join(timeout=2 * PATIENCE_SECONDS)
+            thread.join(timeout=2 * PATIENCE.total_seconds)
         return list(self._demands)
 
     @property
@@ -78,7 +77,7 @@ class Load:
             return demand  # nothing new: not sent, not counted
         with self._lock:
             self._demands.append(demand)
-        self._merchant.settle(demand, give_up_at=time.monotonic() + PATIENCE_SECONDS)
+        self._merchant.settle(demand)
         return demand
 
     def _reaches(self, paid: Demand, statuses: tuple[str, ...]) -> bool:

@@ -5,12 +5,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from payflow.client import Client
 from payflow.runtime.embedded_postgres import EmbeddedPostgres
 from payflow.runtime.hammer.client import SandboxControl
 from payflow.runtime.home import Home
-from payflow.runtime.merchant import Merchant
 from payflow.runtime.scratch import Platform
-from payflow.runtime.torture.client import Demand, InsistentMerchant
+from payflow.runtime.torture.client import (
+    PATIENCE,
+    REQUEST_SECONDS,
+    Demand,
+    InsistentMerchant,
+)
 from payflow.runtime.torture.evidence import collect
 from payflow.runtime.torture.faults import Faults
 from payflow.runtime.torture.judge import judge
@@ -81,9 +86,15 @@ class Torture:
         )
 
     def _merchant(self) -> InsistentMerchant:
-        api = self._running.api
-        made = Merchant.register(api, name="Torture", email="torture@example.com")
-        return InsistentMerchant(api, made.merchant_id, made.api_key, connections=self._plan.lanes)
+        client = Client.register(
+            self._running.api,
+            name="Torture",
+            email="torture@example.com",
+            patience=PATIENCE,
+            timeout_seconds=REQUEST_SECONDS,
+            connections=self._plan.lanes,
+        )
+        return InsistentMerchant(client)
 
     def _tell_progress(self, number: int) -> None:
         if number % _REPORT_EVERY == 0:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ MODULES = ("payments", "fraud", "ledger", "merchants", "notifications", "audit")
 PACKAGES = (*MODULES, "shared", "payflow")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
+STANDING_APART = {"payflow/sandbox": ("payflow.sandbox",), "payflow/client": ("urllib3",)}
+"""What is the outside world or may be copied there, and all that it imports of others."""
 FORBIDDEN_IN_SHARED = re.compile(
     r"\b(payments?|fraud|ledger|settlements?|webhooks?)\b", re.IGNORECASE
 )
@@ -34,6 +37,20 @@ def folders_without_init(root: Path) -> list[str]:
     """Folders with Python files and no `__init__.py`: no contract would see what is in them."""
     folders = {path.parent for package in PACKAGES for path in (root / package).rglob("*.py")}
     return sorted(str(f.relative_to(root)) for f in folders if not (f / "__init__.py").exists())
+
+
+def imports_of_what_stands_apart(root: Path) -> list[str]:
+    """Imports that are neither of the standard library nor listed, wherever they are found."""
+    found = []
+    for package, allowed in STANDING_APART.items():
+        for path in sources(root, package):
+            found += [
+                f"{path.relative_to(root)}: {name}"
+                for name in _imports(path)
+                if name.partition(".")[0] not in sys.stdlib_module_names
+                and not any(name == one or name.startswith(f"{one}.") for one in allowed)
+            ]
+    return found
 
 
 def models_by_name(root: Path) -> list[str]:
@@ -139,6 +156,15 @@ def undocumented(root: Path) -> list[str]:
             if is_public and not ast.get_docstring(node):  # type: ignore[arg-type]
                 found.append(f"{where}:{node.lineno}")
     return found
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """The modules a file imports by their full names; its neighbours, by a dot, are its own."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level != 1:
+            yield "." * node.level + (node.module or "")
 
 
 def _calls(root: Path, packages: tuple[str, ...], is_wrong: object) -> list[str]:

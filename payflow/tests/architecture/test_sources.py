@@ -12,6 +12,17 @@ ROOT = Path(__file__).resolve().parents[3]
 PLANTED = [
     (checks.unlisted_packages, "helpers/__init__.py", ""),
     (checks.folders_without_init, "fraud/domain/scoring/model.py", ""),
+    (checks.imports_of_what_stands_apart, "payflow/client/signing.py", "import requests"),
+    (
+        checks.imports_of_what_stands_apart,
+        "payflow/client/client.py",
+        "from ..runtime import ports",
+    ),
+    (
+        checks.imports_of_what_stands_apart,
+        "payflow/sandbox/book.py",
+        "def read():\n    from payflow.documentation import facts",
+    ),
     (
         checks.models_by_name,
         "fraud/queries.py",

@@ -42,3 +42,19 @@ class TestOpenAPI:
         schemes = document["components"]["securitySchemes"]
         headers = {schemes[name]["name"] for name in requirement}
         assert headers == {"X-Merchant-ID", "X-Timestamp", "X-Signature"}
+
+    def test_says_where_version_2_is_wanted(self, document: dict[str, Any]) -> None:
+        either = {
+            (method, path.removeprefix("/api/v1"))
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+            for requirement in operation.get("security", ())
+            if "Signature" in requirement and method != "get"
+        }
+        assert either == {
+            ("post", "/payments"),
+            ("post", "/payments/authorize"),
+            ("post", "/tokens"),
+        }
+        (void,) = document["paths"]["/api/v1/payments/{payment_id}/void"]["post"]["security"]
+        assert void.keys() == {"MerchantId", "Timestamp", "SignatureVersion2"}

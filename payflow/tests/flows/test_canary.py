@@ -15,8 +15,8 @@ import pytest
 from django.core import mail
 from django.db import connection
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
 
+from payflow.tests.endpoints import address, routes
 from payflow.tests.flows.canary import CVC, MISTYPED, PAID, PAN, every_row, found_in, leaks
 from payments.models import Payment, Token
 from shared import clock
@@ -118,23 +118,6 @@ def logs() -> Iterator[io.StringIO]:
         root.removeHandler(handler)
 
 
-def routes() -> dict[str, list[str]]:
-    """Every address below `/api/v1/` with its methods."""
-    return dict(_routes(get_resolver().url_patterns, ""))
-
-
-def _routes(patterns: Any, prefix: str) -> Iterator[tuple[str, list[str]]]:
-    for pattern in patterns:
-        path = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            yield from _routes(pattern.url_patterns, path)
-        elif isinstance(pattern, URLPattern) and path.startswith("api/v1/"):
-            view: Any = pattern.callback
-            methods = ("get", "post", "put", "patch", "delete")
-            known = [method.upper() for method in methods if hasattr(view.view_class, method)]
-            yield path.removeprefix("api/v1/"), known
-
-
 def planted(body: Any) -> Iterator[Any]:
     """The body with the number in place of each value, within it, beside it, and as a name."""
     if isinstance(body, dict):
@@ -186,10 +169,6 @@ def try_addresses_and_headers(visitor: Visitor, at: dict[str, str]) -> None:
             for header in HEADERS.split() if method in methods else ():
                 value = f"wait={PAN}" if header == "HTTP_PREFER" else PAN
                 visitor.send(method, address(path, at), body, **{header: value})
-
-
-def address(path: str, at: dict[str, str]) -> str:
-    return "/" + re.sub(r"<\w+:(\w+)>", lambda match: at[match[1]], path)
 
 
 def tokenised(visitor: Visitor, number: str, *, key: str) -> str:

@@ -1,10 +1,11 @@
 """A single-process deployment: the web process drains, and a request waits for its decision."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from payflow.runtime.merchant import Merchant
+from payflow.client import Client
 from payflow.runtime.scratch import free_port
 from payflow.tests import processes
 from payflow.tests.flows.test_kill import registered
@@ -27,9 +28,8 @@ class TestDispatchInWeb:
         with processes.web(tmp_path, port, PAYFLOW_DISPATCH="web") as web:
             web.start()
 
-            answer = Merchant(at, signing.merchant_id, signing.api_key).post(
-                "/payments/authorize", BODY
-            )
+            with closing(Client(at, signing.merchant_id, signing.api_key)) as client:
+                answer = client.post("/payments/authorize", BODY)
 
         assert answer.status == 201, answer.body
         assert answer.document["status"] == "AUTHORISED"

@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -73,16 +73,18 @@ class Recorder:
     def __init__(self, merchant: SigningClient) -> None:
         self.merchant, self.signatures = merchant, []
         self.told: list[str] = []
-        signed_headers = merchant.signed_headers
-
-        def recorded(body: bytes, *, at: float | None = None) -> dict[str, str]:
-            headers = signed_headers(body, at=at)
-            self.signatures.append(headers["HTTP_X_SIGNATURE"])
-            return headers
-
-        merchant.signed_headers = recorded  # type: ignore[method-assign]
+        for version in ("signed_headers", "signed_headers_v2"):
+            setattr(merchant, version, self.recorded(getattr(merchant, version)))
 
     signatures: list[str]
+
+    def recorded(self, sign: Callable[..., dict[str, str]]) -> Callable[..., dict[str, str]]:
+        def signed(*arguments: Any, **options: Any) -> dict[str, str]:
+            headers = sign(*arguments, **options)
+            self.signatures.append(headers["HTTP_X_SIGNATURE"].removeprefix("v2="))
+            return headers
+
+        return signed
 
     def note(self, answer: Any) -> Any:
         self.told.append(answer.content.decode() + str(dict(answer.headers)))
@@ -100,6 +102,7 @@ class TestSecrets:
             me.note(merchant.get("/merchants/me"))
             me.note(merchant.get("/merchants/keys"))
             me.note(merchant.post("/payments", payment_body()))
+            me.note(merchant.post("/payments/cancel-by-key", {"idempotencyKey": key[-9:]}))
             self.try_card_numbers(me)
             self.try_mistakes(me)
         drain()

@@ -33,7 +33,7 @@ from shared.event_bus import DISPATCHER, drain
 from shared.events.fraud import FraudAssessmentCompleted, FraudReviewDecided
 from shared.http.idempotency import Accepted, answer_once
 from shared.http.idempotency import Answer as HttpAnswer
-from shared.http.principal import Principal
+from shared.http.principal import Principal, Signed
 from shared.identifiers import new_id
 
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -148,7 +148,7 @@ class World:
         merchant_id = self.merchants[command.merchant]
         request = Request(APIRequestFactory().post("/api/v1/payments"))
         request.user = Principal(  # type: ignore[assignment]
-            merchant_id, "Acme Corp", "till@example.com", False
+            merchant_id, "Acme Corp", "till@example.com", Signed.BODY
         )
         return request
 
