@@ -83,11 +83,12 @@ class OperationView(APIView):
             demand = Demand(payment.merchant_id, payment.pk, key, validated.get("metadata", {}))
             return Accepted(self.ask(demand, amount_minor, validated).pk)
 
-        def concluded(operation_id: UUID, joins: bool) -> Answer:
+        def concluded(operation_id: UUID) -> Answer:
             operation = wait_for(
                 lambda: get_operation(merchant_id=merchant_id, operation_id=operation_id),
                 lambda seen: not seen.is_open,
                 preferred_wait_seconds(request, default=conf.IMPLIED_WAIT_SECONDS),
+                merchant_id=merchant_id,
             )
             return self._answer(operation)
 
@@ -107,7 +108,7 @@ class OperationView(APIView):
             kind = {"Content-Type": CONTENT_TYPE}
             return Answer(422, refusal(operation.reason), headers | kind)
         if operation.is_open:
-            return Answer(202, self.shown(operation) | {"inDoubt": True}, headers)
+            return Answer(202, self.shown(operation), headers, is_decided=False)
         return Answer(200, self.shown(operation), headers)
 
     def _preview(

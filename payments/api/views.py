@@ -25,6 +25,7 @@ from payments.api.serializers import (
 )
 from payments.domain.lifecycle import PaymentStatus
 from payments.models import Payment
+from payments.models.payment import PaymentNotVoidable
 from payments.queries import (
     get_payment,
     get_refund,
@@ -39,6 +40,7 @@ from shared import clock, correlation
 from shared.http.idempotency import Accepted, Answer, answer_once
 from shared.http.pagination import InvalidQuery, Page
 from shared.http.principal import principal_of
+from shared.http.problems import CONTENT_TYPE, problem
 from shared.http.waiting import preferred_wait_seconds, wait_for
 
 
@@ -53,11 +55,12 @@ def _take_payment(request: Request, *, implied_wait_seconds: int) -> Response:
         correlation.adopt(str(payment.correlation_id))
         return Accepted(payment.pk, None if wait_seconds else _answer(payment))
 
-    def decided(payment_id: UUID, joins: bool) -> Answer:
+    def decided(payment_id: UUID) -> Answer:
         payment = wait_for(
             lambda: get_payment(merchant_id=principal.merchant_id, payment_id=payment_id),
             lambda seen: seen.is_decided or seen.awaits_review or seen.awaits_payer,
-            max(wait_seconds, conf.IMPLIED_WAIT_SECONDS) if joins else wait_seconds,
+            wait_seconds,
+            merchant_id=principal.merchant_id,
         )
         return _answer(payment)
 
@@ -68,11 +71,26 @@ def _answer(payment: Payment) -> Answer:
     return Answer(
         201 if payment.is_decided else 202,
         payment_resource(payment),
-        {
-            "Location": f"/api/v1/payments/{payment.pk}",
-            "X-Correlation-ID": str(payment.correlation_id),
-        },
+        _headers(payment),
+        is_decided=payment.is_decided,
     )
+
+
+def _cancellation(payment: Payment) -> Answer:
+    if not payment.is_at_rest:
+        return Answer(202, payment_resource(payment), _headers(payment), is_decided=False)
+    if payment.came_to_nothing:
+        return Answer(200, payment_resource(payment), _headers(payment))
+    refusal = PaymentNotVoidable()
+    document = problem(refusal.status, refusal.code, refusal.detail)
+    return Answer(refusal.status, document, _headers(payment) | {"Content-Type": CONTENT_TYPE})
+
+
+def _headers(payment: Payment) -> dict[str, str]:
+    return {
+        "Location": f"/api/v1/payments/{payment.pk}",
+        "X-Correlation-ID": str(payment.correlation_id),
+    }
 
 
 class Payments(APIView):
@@ -142,14 +160,15 @@ class CancelByKey(APIView):
             correlation.adopt(str(payment.correlation_id))
             return Accepted(payment.pk)
 
-        def cancelled(payment_id: UUID, joins: bool) -> Answer:
+        def cancelled(payment_id: UUID) -> Answer:
             payment = wait_for(
                 lambda: get_payment(merchant_id=merchant_id, payment_id=payment_id),
                 lambda seen: seen.is_at_rest,
                 preferred_wait_seconds(request, default=conf.IMPLIED_WAIT_SECONDS),
+                merchant_id=merchant_id,
             )
-            answer = _answer(payment)
-            return Answer(200 if payment.is_at_rest else 202, answer.body, answer.headers)
+            correlation.adopt(str(payment.correlation_id))
+            return _cancellation(payment)
 
         return answer_once(request, validated, cancel, finish=cancelled)
 

@@ -22,7 +22,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, Self, TypeVar
+from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
@@ -67,17 +69,17 @@ class Shore:
 
     _MARGIN = timedelta(seconds=1)
     _SHARE = 20
-    _by_queue: ClassVar[dict[str, Self]] = {}
 
     @classmethod
-    def of(cls, queue: str) -> Self:
-        """The shore of a queue by its name."""
-        return cls._by_queue.setdefault(queue, cls())
+    @lru_cache(maxsize=1024)
+    def of(cls, queue: str, without: frozenset[UUID] = frozenset()) -> Self:
+        """The shore of a queue by its name; of its rows without those of some merchants."""
+        return cls()
 
     @classmethod
     def look_everywhere(cls) -> None:
         """Have the next look of every queue be a full one."""
-        cls._by_queue.clear()
+        cls.of.cache_clear()
 
     def __init__(self) -> None:
         """Begin with a full look."""
@@ -97,6 +99,10 @@ class Shore:
             self._look_at = now + max(1.0, self._SHARE * (now - self._looked_at))
         if oldest_at is not None:
             self._since = oldest_at - self._MARGIN
+
+    def saw_all(self, looked_at: datetime) -> None:
+        """Note that a look at that instant, by PostgreSQL's clock, has found all there was."""
+        self._since = looked_at - self._MARGIN
 
 
 def settle(

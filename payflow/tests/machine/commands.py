@@ -131,7 +131,10 @@ class World:
         made: list[UUID] = []
         if command.through_door:
             answer_once(
-                self._request(command), _validated(command), lambda _: self._accept(made, command)
+                self._request(command),
+                _validated(command),
+                lambda _: self._accept(made, command),
+                finish=_undecided,
             )
         else:
             made.append(run_in_transaction(lambda: self._initiate(command)))
@@ -142,7 +145,7 @@ class World:
 
     def _accept(self, made: list[UUID], command: Initiate) -> Accepted:
         made[:] = [self._initiate(command)]
-        return Accepted(made[0], HttpAnswer(202, {"paymentId": str(made[0])}))
+        return Accepted(made[0], _undecided(made[0]))
 
     def _request(self, command: Initiate) -> Request:
         merchant_id = self.merchants[command.merchant]
@@ -247,6 +250,10 @@ class World:
     def _whose(self, command: Ask) -> dict[str, Any]:
         payment_id, merchant = self.payments[command.payment]
         return {"merchant_id": self.merchants[merchant], "payment_id": payment_id}
+
+
+def _undecided(payment_id: UUID) -> HttpAnswer:
+    return HttpAnswer(202, {"paymentId": str(payment_id)}, is_decided=False)
 
 
 def refusal_of(work: Callable[[], object]) -> tuple[str, object]:
