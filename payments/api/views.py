@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from payments import conf
-from payments.api.operations import PREFER
+from payments.api.operations import PREFER, undecided
 from payments.api.serializers import (
     CancelRequest,
     History,
@@ -37,7 +37,7 @@ from payments.use_cases.cancel_payment_by_key import cancel_payment_by_key
 from payments.use_cases.hear_processor import hear_processor
 from payments.use_cases.initiate_payment import initiate_payment
 from shared import clock, correlation
-from shared.http.idempotency import Accepted, Answer, answer_once
+from shared.http.idempotency import REPLAYED, Accepted, Answer, answer_once
 from shared.http.pagination import InvalidQuery, Page
 from shared.http.principal import principal_of
 from shared.http.problems import CONTENT_TYPE, problem
@@ -98,8 +98,8 @@ class Payments(APIView):
 
     @extend_schema(
         request=PaymentRequest,
-        responses={201: PaymentResource, 202: PaymentResource},
-        parameters=[PREFER],
+        responses={201: PaymentResource, 202: undecided(PaymentResource)},
+        parameters=[PREFER, REPLAYED],
     )
     def post(self, request: Request) -> Response:
         """Take a payment: 202 PENDING at once, or its decision when asked to wait."""
@@ -131,8 +131,8 @@ class AuthorisePayment(APIView):
 
     @extend_schema(
         request=PaymentRequest,
-        responses={201: PaymentResource, 202: PaymentResource},
-        parameters=[PREFER],
+        responses={201: PaymentResource, 202: undecided(PaymentResource)},
+        parameters=[PREFER, REPLAYED],
     )
     def post(self, request: Request) -> Response:
         """Take a payment and wait for its decision."""
@@ -142,7 +142,11 @@ class AuthorisePayment(APIView):
 class CancelByKey(APIView):
     """Cancelling a payment whose answer never came."""
 
-    @extend_schema(request=CancelRequest, responses={200: PaymentResource, 202: PaymentResource})
+    @extend_schema(
+        request=CancelRequest,
+        responses={200: PaymentResource, 202: undecided(PaymentResource)},
+        parameters=[PREFER, REPLAYED],
+    )
     def post(self, request: Request) -> Response:
         """Cancel what was asked for under a key, or burn the key."""
         validated = CancelRequest.validated(request.data)

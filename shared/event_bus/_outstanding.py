@@ -22,8 +22,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 from uuid import UUID
 
 import structlog
@@ -70,16 +69,20 @@ class Shore:
     _MARGIN = timedelta(seconds=1)
     _SHARE = 20
 
+    _REMEMBERED = 1000
+    _by_queue: ClassVar[dict[tuple[str, frozenset[UUID]], Self]] = {}
+
     @classmethod
-    @lru_cache(maxsize=1024)
     def of(cls, queue: str, without: frozenset[UUID] = frozenset()) -> Self:
         """The shore of a queue by its name; of its rows without those of some merchants."""
-        return cls()
+        if len(cls._by_queue) > cls._REMEMBERED:
+            cls.look_everywhere()
+        return cls._by_queue.setdefault((queue, without), cls())
 
     @classmethod
     def look_everywhere(cls) -> None:
         """Have the next look of every queue be a full one."""
-        cls.of.cache_clear()
+        cls._by_queue.clear()
 
     def __init__(self) -> None:
         """Begin with a full look."""

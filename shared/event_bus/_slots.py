@@ -6,7 +6,8 @@ Whose calls are begun next: the slots of a dispatcher are shared by all merchant
 One merchant holds at most half of the slots; up to three quarters while nobody else's call is due.
 So a quarter is always left for others, and who was quiet is served at once however many slow calls
 somebody else has planned. When slots are short, the merchants that hold less than an equal share
-come first: several who crowd together cannot keep another one out either.
+come first: several who crowd together cannot keep another one out either. Among equals what has
+been due the longest comes first, so nobody waits for what was planned later.
 
 A claim takes the rows that have been due the longest. Whose turn it is not is *passed over* by a
 condition of that claim, never by claiming and giving back: a row that gets no slot gets no lease.

@@ -20,6 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, connection
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -34,6 +35,15 @@ RETENTION = timedelta(days=30)
 RETENTION_OF_SECRETS = timedelta(hours=24)
 HEADER = "HTTP_IDEMPOTENCY_KEY"
 MAX_KEY_LENGTH = 128
+REPLAYED = OpenApiParameter(
+    "Idempotent-Replayed",
+    str,
+    "header",
+    enum=["true"],
+    response=[200, 201, 204],
+    description="The request was sent before: these are the stored bytes of its outcome.",
+)
+"""For the documents of endpoints that answer once per key."""
 _PURPOSE = "idempotent response"
 
 
@@ -92,7 +102,7 @@ def answer_once(
     retention: timedelta = RETENTION,
 ) -> Response:
     """
-    Run `work(key)` once per key in one transaction; once decided, answer with the same bytes for ever.
+    Run `work(key)` once per key in one transaction; once decided, answer with the same bytes.
 
     `validated` are the request's validated fields, with `idempotencyKey` if the body has one.
     `finish(subject_id)` looks at what became of it, outside the transaction, and waits as long as

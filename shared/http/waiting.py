@@ -18,12 +18,18 @@ from uuid import UUID
 from django.conf import settings
 from rest_framework.request import Request
 
+from shared import metrics
+
 Seen = TypeVar("Seen")
 
 _LOOK_EVERY_SECONDS = 0.02
 _MAX_WAIT_SECONDS = 30
 # One preference among several, as RFC 7240 writes them; beyond nine digits it is not a duration.
 _WAIT = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:[;,]|$)', re.ASCII | re.IGNORECASE)
+_WAITS = metrics.counter(
+    "payflow_http_waits", "Requests that wanted to wait for a decision", ["ended"]
+)
+_DECIDED, _UNDECIDED, _NO_PLACE = map(_WAITS.labels, ("decided", "undecided", "no_place"))
 
 
 class Places:
@@ -79,13 +85,24 @@ def wait_for(
     Looks once and returns when this process has no place for the merchant to wait at.
     """
     seen = look()
-    if is_decided(seen) or seconds <= 0 or not _places.take(merchant_id):
+    if is_decided(seen) or seconds <= 0:
+        return seen
+    if not _places.take(merchant_id):
+        _NO_PLACE.inc()
         return seen
     try:
-        deadline = time.monotonic() + seconds
-        while not is_decided(seen) and time.monotonic() < deadline:
-            time.sleep(_LOOK_EVERY_SECONDS)
-            seen = look()
-        return seen
+        seen = _look_until(time.monotonic() + seconds, look, is_decided)
     finally:
         _places.give_back(merchant_id)
+    (_DECIDED if is_decided(seen) else _UNDECIDED).inc()
+    return seen
+
+
+def _look_until(
+    deadline: float, look: Callable[[], Seen], is_decided: Callable[[Seen], bool]
+) -> Seen:
+    while True:
+        time.sleep(_LOOK_EVERY_SECONDS)
+        seen = look()
+        if is_decided(seen) or time.monotonic() >= deadline:
+            return seen

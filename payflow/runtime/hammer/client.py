@@ -15,6 +15,7 @@ _PATIENCE_SECONDS = 120
 _LOOK_EVERY_SECONDS = 0.05
 _BUSY = (409, 429, 503)
 _UNDECIDED = 202
+_DONE = (200, 201)
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Told:
 
     @property
     def is_done(self) -> bool:
-        """Whether it was carried out."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - success, as HTTP has it
+        """Whether it was carried out: decided, and not refused."""
+        return self.status in _DONE
 
     @property
     def code(self) -> str:
@@ -54,14 +55,12 @@ class Client:
         """
         POST under a key of its own until there is a final answer.
 
-        A lost connection, 503 or a key in use is tried again with the same key; an answer that
-        says "undecided" is followed until it is decided.
+        A lost connection, 503, a key in use or an answer that says "undecided" is tried again with
+        the same key.
         """
         body |= {"idempotencyKey": str(uuid4())}
         began = time.monotonic()
         status, document = self._settled(path, body)
-        if status == _UNDECIDED:
-            status, document = self._followed(document)
         return Told(status, document, began, time.monotonic())
 
     def get(self, path: str) -> dict[str, Any]:
@@ -82,18 +81,6 @@ class Client:
                 return status, document
             time.sleep(_LOOK_EVERY_SECONDS)
 
-    def _followed(self, document: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        give_up = time.monotonic() + _PATIENCE_SECONDS
-        is_refund = "refundId" in document
-        path = f"/refunds/{document['refundId']}" if is_refund else None
-        path = path or f"/payments/{document['paymentId']}"
-        while time.monotonic() < give_up:
-            seen = self.get(path)
-            if seen["status"] != "PENDING" and not (is_refund and seen.get("inDoubt")):
-                return 200 if seen["status"] != "FAILED" else 422, seen
-            time.sleep(_LOOK_EVERY_SECONDS)
-        return _UNDECIDED, document
-
     def _send(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
         timestamp = str(int(time.time()))
         signature = hmac.new(self._key, timestamp.encode() + b"." + body, hashlib.sha256)
@@ -110,6 +97,8 @@ class Client:
 
 
 def _is_busy(status: int, document: dict[str, Any]) -> bool:
+    if status == _UNDECIDED:
+        return True
     waits = document.get("code") in ("idempotency_key_in_use", "too_many_requests", "unavailable")
     return status in _BUSY and (waits or status == 503)  # noqa: PLR2004
 
