@@ -310,7 +310,8 @@ class TestNetbanking:
         asked_at = time.monotonic()
         again = merchant.post("/payments", body, HTTP_PREFER="wait=30")
         assert time.monotonic() - asked_at < 20
-        assert (again.status_code, again.json()) == (202, first.json())
+        assert (again.status_code, again.json()["paymentId"]) == (202, first.json()["paymentId"])
+        assert again.json()["nextAction"] == first.json()["nextAction"]
         assert "Idempotent-Replayed" not in again.headers
 
     @pytest.mark.parametrize("field", ["returnUrl", "paymentMethod"])

@@ -75,6 +75,13 @@ def authorise(merchant: SigningClient, body: dict[str, Any]) -> Told:
     return post(merchant, "/payments/authorize", body)
 
 
+def all_at_once(asked: Sequence[tuple[SigningClient, dict[str, Any]]]) -> list[Told]:
+    """The answers, in order; half of them at a time, for PostgreSQL serves other tests, too."""
+    works = [partial(authorise, *one) for one in asked]
+    half = len(works) // 2
+    return race(works[:half]) + race(works[half:])
+
+
 @contextmanager
 def waiting_for(
     merchant: SigningClient, bodies: Sequence[dict[str, Any]], *, at: int, processor: SlowProcessor
@@ -97,9 +104,9 @@ class TestManyAtOnce:
         neighbours = [registered_merchant() for _ in range(FOREIGN // 4)]
         foreign = [(neighbour, payment_body()) for neighbour in neighbours for _ in range(4)]
         with waiting_for(loud, [body] * IDENTICAL, at=ALONE, processor=slow_processor) as identical:
-            first = race([partial(authorise, *one) for one in foreign])
+            first = all_at_once(foreign)
             until(lambda: Payment.objects.filter(status="AUTHORISED").count() == FOREIGN)
-            again = race([partial(authorise, *one) for one in foreign])
+            again = all_at_once(foreign)
             assert sum(one.done() for one in identical) == IDENTICAL - ALONE
         self.check_foreign(foreign, first, again)
         self.check_identical(

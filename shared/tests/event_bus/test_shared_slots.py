@@ -25,7 +25,7 @@ LOUD, QUIET = uuid4(), uuid4()
 FLOOD = 3 * CALLS_AT_ONCE
 
 
-class Errand(Outstanding):
+class MerchantsErrand(Outstanding):
     """Outside work of merchants, in these tests."""
 
     id = models.UUIDField(primary_key=True, default=new_id)
@@ -44,11 +44,11 @@ class Outside:
         self.gate = threading.Event()
         self.done: list[object] = []
 
-    def run(self, row: Errand) -> object:
+    def run(self, row: MerchantsErrand) -> object:
         assert self.gate.wait(60)
         return row.pk
 
-    def record(self, finished: Sequence[tuple[Errand, object]]) -> None:
+    def record(self, finished: Sequence[tuple[MerchantsErrand, object]]) -> None:
         self.done += [outcome for _, outcome in finished]
 
 
@@ -77,7 +77,7 @@ def outside(transactional_db: None) -> Iterator[Outside]:
 def errands(outside: Outside) -> _registry.Intent:
     return _registry.Intent(
         "test.errand",
-        Errand,
+        MerchantsErrand,
         DISPATCHER,
         outside.run,
         outside.record,
@@ -116,7 +116,7 @@ def settle(dispatcher: Dispatcher, entry: _registry.Intent) -> None:
 
 
 def leased() -> Counter[UUID]:
-    rows = Errand._default_manager.filter(attempts__gt=0)
+    rows = MerchantsErrand._default_manager.filter(attempts__gt=0)
     return Counter(rows.values_list("merchant_id", flat=True))
 
 
@@ -163,7 +163,7 @@ class TestOneDispatcher:
             one._record_finished(errands)
             one._start_calls(errands)
         assert leased() == {LOUD: FLOOD, QUIET: 7}
-        assert set(Errand._default_manager.values_list("attempts", flat=True)) == {1}
+        assert set(MerchantsErrand._default_manager.values_list("attempts", flat=True)) == {1}
 
     def test_asks_once_while_slots_are_plenty(
         self, errands: _registry.Intent, dispatcher: Callable[[], Dispatcher]
@@ -198,7 +198,7 @@ class TestPassingOver:
         shore = Shore.of(errands.id, others.passed_over)
         assert shore.since() == _THE_BEGINNING
         assert _perform.claim(errands, others) == []
-        newest: Any = Errand._default_manager.latest("due_at").due_at
+        newest: Any = MerchantsErrand._default_manager.latest("due_at").due_at
         assert newest - shore.since() <= Shore._MARGIN
 
     def test_is_of_nobody_when_others_are_passed_over(self, errands: _registry.Intent) -> None:
