@@ -31,6 +31,7 @@ def record(finished: Sequence[tuple[Operation, Outcome | None]]) -> None:
     prepare=prepare,
     record=record,
     lease_seconds=conf.CALL_LEASE_SECONDS,
+    by_merchant=True,
 )
 def run_operation(call: Call) -> Outcome | None:
     """Call the processor."""

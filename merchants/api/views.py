@@ -26,7 +26,7 @@ from merchants.use_cases.register_merchant import register_merchant
 from merchants.use_cases.revoke_api_key import revoke_api_key
 from merchants.use_cases.rotate_api_key import rotate_api_key
 from shared import clock
-from shared.http.idempotency import RETENTION_OF_SECRETS, Accepted, Answer, answer_once
+from shared.http.idempotency import REPLAYED, RETENTION_OF_SECRETS, Accepted, Answer, answer_once
 from shared.http.principal import principal_of
 from shared.http.throttling import RateLimit, address_of
 
@@ -70,7 +70,7 @@ class Keys(APIView):
 class RotateKey(APIView):
     """Change over to a new key."""
 
-    @extend_schema(request=RotateRequest, responses={201: RotatedResource})
+    @extend_schema(request=RotateRequest, responses={201: RotatedResource}, parameters=[REPLAYED])
     def post(self, request: Request) -> Response:
         """Issue a new key; the old ones work until the overlap ends."""
         validated = RotateRequest.validated(request.data)
@@ -89,7 +89,7 @@ class RotateKey(APIView):
 class RevokeKey(APIView):
     """End a key at once."""
 
-    @extend_schema(request=KeyedRequest, responses={204: None})
+    @extend_schema(request=KeyedRequest, responses={204: None}, parameters=[REPLAYED])
     def delete(self, request: Request, key_id: UUID) -> Response:
         """Revoke; the next request signed with it is refused."""
         validated = KeyedRequest.validated(request.data)

@@ -4,7 +4,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    PolymorphicProxySerializer,
+    extend_schema,
+)
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -33,7 +38,7 @@ from payments.use_cases.void_payment import void_payment
 from shared import clock, correlation
 from shared.events.payments import PaymentEvent
 from shared.http.fields import StrictSerializer, read_amount
-from shared.http.idempotency import Accepted, Answer, answer_once
+from shared.http.idempotency import REPLAYED, Accepted, Answer, answer_once
 from shared.http.principal import principal_of
 from shared.http.problems import CONTENT_TYPE, problem
 from shared.http.waiting import preferred_wait_seconds, wait_for
@@ -52,6 +57,13 @@ _REFUSALS: dict[str, Callable[[str], dict[str, Any]]] = {
         reason=reason,
     ),
 }
+
+
+def undecided(resource: type[Serializer[Any]]) -> OpenApiResponse:
+    """For documents: the 202 of a resource."""
+    return OpenApiResponse(
+        resource, "Not decided yet: how it stands now. Never stored; the same key looks again."
+    )
 
 
 def _or_dry_run(resource: type[Serializer[Any]]) -> PolymorphicProxySerializer:
@@ -83,11 +95,12 @@ class OperationView(APIView):
             demand = Demand(payment.merchant_id, payment.pk, key, validated.get("metadata", {}))
             return Accepted(self.ask(demand, amount_minor, validated).pk)
 
-        def concluded(operation_id: UUID, joins: bool) -> Answer:
+        def concluded(operation_id: UUID) -> Answer:
             operation = wait_for(
                 lambda: get_operation(merchant_id=merchant_id, operation_id=operation_id),
                 lambda seen: not seen.is_open,
                 preferred_wait_seconds(request, default=conf.IMPLIED_WAIT_SECONDS),
+                merchant_id=merchant_id,
             )
             return self._answer(operation)
 
@@ -107,7 +120,7 @@ class OperationView(APIView):
             kind = {"Content-Type": CONTENT_TYPE}
             return Answer(422, refusal(operation.reason), headers | kind)
         if operation.is_open:
-            return Answer(202, self.shown(operation) | {"inDoubt": True}, headers)
+            return Answer(202, self.shown(operation), headers, is_decided=False)
         return Answer(200, self.shown(operation), headers)
 
     def _preview(
@@ -131,8 +144,8 @@ class CapturePayment(OperationView):
 
     @extend_schema(
         request=CaptureRequest,
-        responses={200: _or_dry_run(PaymentResource), 202: PaymentResource},
-        parameters=[PREFER],
+        responses={200: _or_dry_run(PaymentResource), 202: undecided(PaymentResource)},
+        parameters=[PREFER, REPLAYED],
     )
     def post(self, request: Request, payment_id: UUID) -> Response:
         """Capture all or a part; a final capture releases the rest."""
@@ -155,8 +168,8 @@ class VoidPayment(OperationView):
 
     @extend_schema(
         request=VoidRequest,
-        responses={200: _or_dry_run(PaymentResource), 202: PaymentResource},
-        parameters=[PREFER],
+        responses={200: _or_dry_run(PaymentResource), 202: undecided(PaymentResource)},
+        parameters=[PREFER, REPLAYED],
     )
     def post(self, request: Request, payment_id: UUID) -> Response:
         """Release what is held."""
@@ -179,8 +192,8 @@ class RefundPayment(OperationView):
 
     @extend_schema(
         request=RefundRequest,
-        responses={200: _or_dry_run(RefundResource), 202: RefundResource},
-        parameters=[PREFER],
+        responses={200: _or_dry_run(RefundResource), 202: undecided(RefundResource)},
+        parameters=[PREFER, REPLAYED],
     )
     def post(self, request: Request, payment_id: UUID) -> Response:
         """Refund all or a part."""

@@ -137,7 +137,7 @@ class PaymentResource(serializers.Serializer[Any]):
     authorisedAmount = serializers.CharField()
     capturedAmount = serializers.CharField()
     refundedAmount = serializers.CharField()
-    inDoubt = serializers.BooleanField()
+    inDoubt = serializers.BooleanField(help_text="The outcome of one of its calls is unknown.")
     declineReason = serializers.CharField(required=False)
     failureReason = serializers.CharField(required=False)
     paymentMethod = PaymentMethodResource()
@@ -162,7 +162,7 @@ class RefundResource(serializers.Serializer[Any]):
     reason = serializers.CharField(required=False)
     metadata = serializers.DictField(child=serializers.CharField(), required=False)
     failureReason = serializers.CharField(required=False)
-    inDoubt = serializers.BooleanField(required=False)
+    inDoubt = serializers.BooleanField(required=False, help_text="Its outcome is unknown.")
     createdAt = serializers.DateTimeField()
 
 
@@ -281,7 +281,7 @@ def refund_resource(refund: Operation) -> dict[str, Any]:
             "reason": refund.merchant_reason or None,
             "metadata": refund.metadata or None,
             "failureReason": refund.reason if refund.verdict in _UNDONE else None,
-            "inDoubt": True if refund.is_open else None,
+            "inDoubt": True if refund.is_in_doubt else None,
             "createdAt": clock.iso(refund.created_at),
         }
     )

@@ -15,7 +15,7 @@ from payments.use_cases.show_token import show_token
 from payments.use_cases.store_token import store_token
 from shared import clock
 from shared.http.fields import Choice, IdempotencyKey, Line, StrictSerializer, WholeNumber
-from shared.http.idempotency import Accepted, Answer, answer_once
+from shared.http.idempotency import REPLAYED, Accepted, Answer, answer_once
 from shared.http.principal import Signed, principal_of
 
 _TYPES = [kind.value for kind in TokenType]
@@ -103,7 +103,7 @@ class Tokens(APIView):
 
     must_be_signed: ClassVar = {"POST": Signed.BODY}
 
-    @extend_schema(request=TokenRequest, responses={201: TokenResource})
+    @extend_schema(request=TokenRequest, responses={201: TokenResource}, parameters=[REPLAYED])
     def post(self, request: Request) -> Response:
         """Take a card or a wallet and give a token that stands for it."""
         validated = TokenRequest.validated(request.data)
@@ -129,7 +129,7 @@ class TokenDetail(APIView):
         found = show_token(merchant_id=principal_of(request).merchant_id, token=token)
         return Response(token_resource(found))
 
-    @extend_schema(request=TokenDeletion, responses={204: None})
+    @extend_schema(request=TokenDeletion, responses={204: None}, parameters=[REPLAYED])
     def delete(self, request: Request, token: str) -> Response:
         """Wipe what it stands for; nothing can be paid with it any more."""
         validated = TokenDeletion.validated(request.data)

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from payments import conf
-from payments.api.operations import PREFER
+from payments.api.operations import PREFER, undecided
 from payments.api.serializers import (
     CancelRequest,
     History,
@@ -26,6 +26,7 @@ from payments.api.serializers import (
 )
 from payments.domain.lifecycle import PaymentStatus
 from payments.models import Payment
+from payments.models.payment import PaymentNotVoidable
 from payments.queries import (
     get_payment,
     get_refund,
@@ -37,9 +38,10 @@ from payments.use_cases.cancel_payment_by_key import cancel_payment_by_key
 from payments.use_cases.hear_processor import hear_processor
 from payments.use_cases.initiate_payment import initiate_payment
 from shared import clock, correlation
-from shared.http.idempotency import Accepted, Answer, answer_once
+from shared.http.idempotency import REPLAYED, Accepted, Answer, answer_once
 from shared.http.pagination import InvalidQuery, Page
 from shared.http.principal import Signed, principal_of
+from shared.http.problems import CONTENT_TYPE, problem
 from shared.http.waiting import preferred_wait_seconds, wait_for
 
 # `/payments/authorize` is the same operation: a repeat at either address is a repeat.
@@ -57,11 +59,12 @@ def _take_payment(request: Request, *, implied_wait_seconds: int) -> Response:
         correlation.adopt(str(payment.correlation_id))
         return Accepted(payment.pk, None if wait_seconds else _answer(payment))
 
-    def decided(payment_id: UUID, joins: bool) -> Answer:
+    def decided(payment_id: UUID) -> Answer:
         payment = wait_for(
             lambda: get_payment(merchant_id=principal.merchant_id, payment_id=payment_id),
             lambda seen: seen.is_decided or seen.awaits_review or seen.awaits_payer,
-            max(wait_seconds, conf.IMPLIED_WAIT_SECONDS) if joins else wait_seconds,
+            wait_seconds,
+            merchant_id=principal.merchant_id,
         )
         return _answer(payment)
 
@@ -72,11 +75,26 @@ def _answer(payment: Payment) -> Answer:
     return Answer(
         201 if payment.is_decided else 202,
         payment_resource(payment),
-        {
-            "Location": f"/api/v1/payments/{payment.pk}",
-            "X-Correlation-ID": str(payment.correlation_id),
-        },
+        _headers(payment),
+        is_decided=payment.is_decided,
     )
+
+
+def _cancellation(payment: Payment) -> Answer:
+    if not payment.is_at_rest:
+        return Answer(202, payment_resource(payment), _headers(payment), is_decided=False)
+    if payment.came_to_nothing:
+        return Answer(200, payment_resource(payment), _headers(payment))
+    refusal = PaymentNotVoidable()
+    document = problem(refusal.status, refusal.code, refusal.detail)
+    return Answer(refusal.status, document, _headers(payment) | {"Content-Type": CONTENT_TYPE})
+
+
+def _headers(payment: Payment) -> dict[str, str]:
+    return {
+        "Location": f"/api/v1/payments/{payment.pk}",
+        "X-Correlation-ID": str(payment.correlation_id),
+    }
 
 
 class Payments(APIView):
@@ -86,8 +104,8 @@ class Payments(APIView):
 
     @extend_schema(
         request=PaymentRequest,
-        responses={201: PaymentResource, 202: PaymentResource},
-        parameters=[PREFER],
+        responses={201: PaymentResource, 202: undecided(PaymentResource)},
+        parameters=[PREFER, REPLAYED],
     )
     def post(self, request: Request) -> Response:
         """Take a payment: 202 PENDING at once, or its decision when asked to wait."""
@@ -121,8 +139,8 @@ class AuthorisePayment(APIView):
 
     @extend_schema(
         request=PaymentRequest,
-        responses={201: PaymentResource, 202: PaymentResource},
-        parameters=[PREFER],
+        responses={201: PaymentResource, 202: undecided(PaymentResource)},
+        parameters=[PREFER, REPLAYED],
     )
     def post(self, request: Request) -> Response:
         """Take a payment and wait for its decision."""
@@ -132,7 +150,11 @@ class AuthorisePayment(APIView):
 class CancelByKey(APIView):
     """Cancelling a payment whose answer never came."""
 
-    @extend_schema(request=CancelRequest, responses={200: PaymentResource, 202: PaymentResource})
+    @extend_schema(
+        request=CancelRequest,
+        responses={200: PaymentResource, 202: undecided(PaymentResource)},
+        parameters=[PREFER, REPLAYED],
+    )
     def post(self, request: Request) -> Response:
         """Cancel what was asked for under a key, or burn the key."""
         validated = CancelRequest.validated(request.data)
@@ -150,14 +172,15 @@ class CancelByKey(APIView):
             correlation.adopt(str(payment.correlation_id))
             return Accepted(payment.pk)
 
-        def cancelled(payment_id: UUID, joins: bool) -> Answer:
+        def cancelled(payment_id: UUID) -> Answer:
             payment = wait_for(
                 lambda: get_payment(merchant_id=merchant_id, payment_id=payment_id),
                 lambda seen: seen.is_at_rest,
                 preferred_wait_seconds(request, default=conf.IMPLIED_WAIT_SECONDS),
+                merchant_id=merchant_id,
             )
-            answer = _answer(payment)
-            return Answer(200 if payment.is_at_rest else 202, answer.body, answer.headers)
+            correlation.adopt(str(payment.correlation_id))
+            return _cancellation(payment)
 
         return answer_once(request, validated, cancel, finish=cancelled)
 

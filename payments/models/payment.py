@@ -46,7 +46,7 @@ class CaptureExceedsAuthorisation(Rejected):
 
 
 class PaymentNotVoidable(Conflict):
-    """Nothing is held that could be released, or it is being captured."""
+    """Nothing is held that could be released, it is being captured, or its release was refused."""
 
 
 class PaymentNotRefundable(Conflict):
@@ -346,6 +346,11 @@ class Payment(models.Model):
     def is_at_rest(self) -> bool:
         """Whether it is decided, and nothing that would end its hold is in flight."""
         return self.is_decided and not self.is_closing
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """Whether it is decided, nothing is held and nothing was taken."""
+        return self.is_decided and not self.is_holding and not self.captured_minor
 
     @property
     def is_holding(self) -> bool:

@@ -1,6 +1,9 @@
 """What the tests of the module begin with: payments anywhere in their life, and a processor."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -23,6 +26,7 @@ from payments.use_cases.place_operation import Demand
 from shared import db
 from shared.errors import DomainError
 from shared.event_bus import DISPATCHER, drain
+from shared.event_bus.dispatcher import Dispatcher
 from shared.identifiers import new_id
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -157,6 +161,55 @@ class FakeProcessor:
         if isinstance(answer, BaseException):
             raise answer
         return answer or Outcome(OutcomeKind.NOT_SENT, reason="connection_refused")
+
+
+class SlowProcessor(FakeProcessor):
+    """Does not answer what is slow before a gate opens; everything else at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_slow: Callable[[Instruction], bool] = lambda instruction: False
+        self.gate = threading.Event()
+        self.held = 0
+        """How many calls came to the gate."""
+        self._lock = threading.Lock()
+
+    def _do(self, verb: str, instruction: Instruction) -> Outcome:
+        if self.is_slow(instruction):
+            with self._lock:
+                self.held += 1
+            assert self.gate.wait(25)
+        return super()._do(verb, instruction)
+
+
+@pytest.fixture
+def slow_processor(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowProcessor]:
+    """The one processor that is configured, whose gate opens at the end at the latest."""
+    processor = SlowProcessor()
+    monkeypatch.setattr(registry, "_PROCESSORS", {"sandbox": processor})
+    yield processor
+    processor.gate.set()
+
+
+@contextmanager
+def dispatching() -> Iterator[None]:
+    """A dispatcher works meanwhile."""
+    stopping = threading.Event()
+    thread = threading.Thread(target=Dispatcher().run, args=(stopping,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(timeout=30)
+
+
+def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    """Return once it holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -46,8 +46,8 @@ def cancel_payment_by_key(
 
 
 def _cancel(payment: Payment, idempotency_key: str, now: datetime) -> None:
-    if payment.is_decided and not payment.is_holding and not payment.captured_minor:
-        return  # nothing is held and nothing was taken
+    if payment.came_to_nothing:
+        return
     if payment.is_decided:
         _void(payment, idempotency_key, now)
     elif payment.status == PaymentStatus.AUTHORISED:

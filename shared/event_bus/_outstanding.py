@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Generic, Self, TypeVar
+from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
@@ -67,12 +68,16 @@ class Shore:
 
     _MARGIN = timedelta(seconds=1)
     _SHARE = 20
-    _by_queue: ClassVar[dict[str, Self]] = {}
+
+    _REMEMBERED = 1000
+    _by_queue: ClassVar[dict[tuple[str, frozenset[UUID]], Self]] = {}
 
     @classmethod
-    def of(cls, queue: str) -> Self:
-        """The shore of a queue by its name."""
-        return cls._by_queue.setdefault(queue, cls())
+    def of(cls, queue: str, without: frozenset[UUID] = frozenset()) -> Self:
+        """The shore of a queue by its name; of its rows without those of some merchants."""
+        if len(cls._by_queue) > cls._REMEMBERED:
+            cls.look_everywhere()
+        return cls._by_queue.setdefault((queue, without), cls())
 
     @classmethod
     def look_everywhere(cls) -> None:
@@ -97,6 +102,10 @@ class Shore:
             self._look_at = now + max(1.0, self._SHARE * (now - self._looked_at))
         if oldest_at is not None:
             self._since = oldest_at - self._MARGIN
+
+    def saw_all(self, looked_at: datetime) -> None:
+        """Note that a look at that instant, by PostgreSQL's clock, has found all there was."""
+        self._since = looked_at - self._MARGIN
 
 
 def settle(

@@ -11,6 +11,7 @@ from shared.event_bus import _metrics, _outstanding
 from shared.event_bus._failpoints import Failpoint, hit
 from shared.event_bus._outstanding import Claim, Shore
 from shared.event_bus._registry import Intent
+from shared.event_bus._slots import Merchant, Turn
 from shared.models import Outstanding
 
 # Unlike a listener's, this claim waits for the disk: after a crash it tells that the call may have
@@ -18,7 +19,7 @@ from shared.models import Outstanding
 _CLAIM = """
 WITH due AS (
     SELECT id, due_at AS was_due_at FROM {table}
-    WHERE due_at BETWEEN %s AND now() ORDER BY due_at LIMIT %s
+    WHERE due_at BETWEEN %s AND now() {whose} ORDER BY due_at LIMIT %s
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE {table} AS row
@@ -26,8 +27,11 @@ WITH due AS (
     FROM due WHERE row.id = due.id
     RETURNING row.*, was_due_at
 )
-SELECT * FROM claimed ORDER BY created_at
+SELECT claimed.*, look.looked_at FROM (SELECT now() AS looked_at) AS look
+LEFT JOIN claimed ON true ORDER BY created_at
 """
+_OF_ONE = "AND merchant_id = %s"
+_OF_OTHERS = "AND merchant_id <> ALL(%s)"
 
 # What was done outside is done; forgetting it over a lock would do it again.
 _TRIES_TO_RECORD = 5
@@ -41,16 +45,17 @@ class OutsideWorkInsideTransaction(Exception):
     """
 
 
-def claim(entry: Intent, limit: int) -> list[Claim[tuple[Outstanding, Any]]]:
-    """Claim up to `limit` due rows of an intent for `entry.lease_seconds`, each with its work."""
-    statement = _CLAIM.format(table=entry.rows._meta.db_table)
-    shore = Shore.of(entry.id)
-    parameters = [shore.since(), limit, entry.lease_seconds]
-    rows: list[Any] = list(entry.rows._default_manager.raw(statement, parameters))
-    shore.saw(min((row.was_due_at for row in rows), default=None))
+def claim(entry: Intent, turn: Turn) -> list[Claim[tuple[Outstanding, Any]]]:
+    """Claim due rows of an intent, as the turn says, for `entry.lease_seconds`, with their work."""
+    rows = _claimed(entry, turn)
     hit(Failpoint.PERFORM_CLAIMED)
     works = entry.prepare(rows) if entry.prepare and rows else rows
     return [Claim(row.pk, row.attempts, (row, work)) for row, work in zip(rows, works, strict=True)]
+
+
+def merchant_of(entry: Intent, claimed: Claim[tuple[Any, Any]]) -> Merchant:
+    """Whose slot a claimed row takes."""
+    return claimed.item[0].merchant_id if entry.by_merchant else None
 
 
 def run(entry: Intent, claimed: Claim[tuple[Outstanding, Any]]) -> Claim[tuple[Any, Any]]:
@@ -95,9 +100,29 @@ def perform(entry: Intent, limit: int) -> int:
     is for the one under way and for recording.
     """
     deadline = time.monotonic() + entry.lease_seconds / 2
-    claims = claim(entry, limit)
+    claims = claim(entry, Turn(limit))
     record(entry, [run(entry, claimed) for claimed in claims if time.monotonic() < deadline])
     return len(claims)
+
+
+def _claimed(entry: Intent, turn: Turn) -> list[Any]:
+    whose, merchants = _whose(turn)
+    statement = _CLAIM.format(table=entry.rows._meta.db_table, whose=whose)
+    shore = Shore.of(entry.id, turn.passed_over)
+    parameters = [shore.since(), *merchants, turn.limit, entry.lease_seconds]
+    looked: list[Any] = list(entry.rows._default_manager.raw(statement, parameters))
+    rows = [row for row in looked if row.pk is not None]
+    shore.saw(min((row.was_due_at for row in rows), default=None))
+    if turn.passed_over and len(rows) < turn.limit:
+        # Or the next look would walk once more over all that is due of those who are passed over.
+        shore.saw_all(looked[0].looked_at)
+    return rows
+
+
+def _whose(turn: Turn) -> tuple[str, list[Any]]:
+    if turn.only:
+        return _OF_ONE, [turn.only]
+    return (_OF_OTHERS, [list(turn.passed_over)]) if turn.passed_over else ("", [])
 
 
 class Raised:

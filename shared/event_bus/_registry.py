@@ -58,6 +58,7 @@ class Intent:
     lease_seconds: int
     when_parked: Callable[[Any], None] | None = field(default=None)
     prepare: Callable[[Sequence[Any]], Sequence[Any]] | None = field(default=None)
+    by_merchant: bool = field(default=False)
 
 
 listeners: dict[str, Listener] = {}
@@ -105,6 +106,7 @@ def intent(  # noqa: PLR0913 - every one is a keyword with a meaning of its own
     lease_seconds: int,
     when_parked: Callable[[Row], None] | None = None,
     prepare: Callable[[Sequence[Row]], Sequence[Work]] | None = None,
+    by_merchant: bool = False,
 ) -> Callable[[Callable[[Any], Outcome]], Callable[[Any], Outcome]]:
     """
     Register how a module's rows of outside work are run, and how their outcomes are recorded.
@@ -116,14 +118,15 @@ def intent(  # noqa: PLR0913 - every one is a keyword with a meaning of its own
     `record` takes the finished (row, outcome) pairs in one transaction, in which the rows are done
     unless it makes them due again. A row that raises waits 2^n seconds and is PARKED after 5
     failures; `when_parked` then runs in the transaction that parks it. A runner that dies loses its
-    lease after `lease_seconds`, and the row is claimed again.
+    lease after `lease_seconds`, and the row is claimed again. `by_merchant`: rows have a
+    `merchant_id`, and no merchant's take all of a dispatcher's slots from the others.
     """
 
     def register(run: Callable[[Any], Outcome]) -> Callable[[Any], Outcome]:
         if intent_id in intents:
             raise AlreadyRegistered(intent_id)
         intents[intent_id] = Intent(
-            intent_id, rows, runs_in, run, record, lease_seconds, when_parked, prepare
+            intent_id, rows, runs_in, run, record, lease_seconds, when_parked, prepare, by_merchant
         )
         return run
 

@@ -9,7 +9,7 @@ import itertools
 import queue
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -22,6 +22,7 @@ from shared.event_bus import _deliver, _doorbell, _outstanding, _perform, extern
 from shared.event_bus._names import Names
 from shared.event_bus._outstanding import Claim, Shore
 from shared.event_bus._registry import CELERY, DISPATCHER, Intent, Runner, intents, listeners
+from shared.event_bus._slots import Slots
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ class Dispatcher:
         self._names = Names()
         # Per intent, and a name is served by one loop at a time: neither needs a lock.
         self._finished: dict[str, queue.SimpleQueue[Finished]] = defaultdict(queue.SimpleQueue)
-        self._running: Counter[str] = Counter()
+        self._slots: dict[str, Slots] = defaultdict(partial(Slots, CALLS_AT_ONCE))
         self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="call")
         self._poll_at = float("-inf")
         self._poll_lock = threading.Lock()
@@ -134,13 +135,18 @@ class Dispatcher:
                 _outstanding.park_endless(intent.rows)
 
     def _start_calls(self, intent: Intent) -> bool:
-        free = CALLS_AT_ONCE - self._running[intent.id]
-        claims = _perform.claim(intent, free) if free else []
-        self._running[intent.id] += len(claims)
-        for claim in claims:
-            future = self._calls.submit(_perform.run, intent, claim)
-            future.add_done_callback(partial(self._finish, intent))
-        return bool(claims)
+        is_any_started = False
+        for turn in self._slots[intent.id].turns():
+            claims = _perform.claim(intent, turn)
+            for claim in claims:
+                self._start_call(intent, claim)
+            is_any_started = is_any_started or bool(claims)
+        return is_any_started
+
+    def _start_call(self, intent: Intent, claim: Claim[tuple[Any, Any]]) -> None:
+        self._slots[intent.id].take(_perform.merchant_of(intent, claim))
+        future = self._calls.submit(_perform.run, intent, claim)
+        future.add_done_callback(partial(self._finish, intent))
 
     def _finish(self, intent: Intent, done: "Future[Finished]") -> None:
         self._finished[intent.id].put(done.result())
@@ -150,7 +156,8 @@ class Dispatcher:
         finished, waiting = [], self._finished[intent.id]
         while not waiting.empty():
             finished.append(waiting.get_nowait())
-        self._running[intent.id] -= len(finished)
+        for claim in finished:
+            self._slots[intent.id].give_back(_perform.merchant_of(intent, claim))
         if finished:
             _perform.record(intent, finished)
 

@@ -6,8 +6,10 @@ Idempotency keys: one effect and one answer per (merchant, key), whatever is rac
 One transaction holds the record and the use case, the record first: a second request with the key
 waits at its unique index until the first transaction ends. If that commits, the second one finds
 the record; if it rolls back (a refusal, a crash), the second one is the first. An answer that needs
-no wait is stored in that transaction. Otherwise whoever finishes the wait first stores its answer,
-and everybody, that one included, answers with the stored bytes.
+no wait is stored in that transaction. Otherwise whoever first sees the decision stores its answer,
+and everybody, that one included, answers with the stored bytes. An answer that decides nothing is
+never stored: stored, it would be repeated for ever, long after the decision. So until then each
+request with the key looks again, and is told what it sees.
 """
 
 import json
@@ -18,6 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, connection
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -32,6 +35,15 @@ RETENTION = timedelta(days=30)
 RETENTION_OF_SECRETS = timedelta(hours=24)
 HEADER = "HTTP_IDEMPOTENCY_KEY"
 MAX_KEY_LENGTH = 128
+REPLAYED = OpenApiParameter(
+    "Idempotent-Replayed",
+    str,
+    "header",
+    enum=["true"],
+    response=[200, 201, 204],
+    description="The request was sent before: these are the stored bytes of its outcome.",
+)
+"""For the documents of endpoints that answer once per key."""
 _PURPOSE = "idempotent response"
 
 
@@ -57,23 +69,28 @@ class IdempotencyKeyCancelled(Conflict):
 
 @dataclass(frozen=True)
 class Answer:
-    """What to say: a status, a body and the headers that belong to it."""
+    """
+    What to say: a status, a body and the headers that belong to it.
+
+    One that is not decided tells how things stand, and is told anew to every repeat.
+    """
 
     status: int
     body: Any
     headers: dict[str, str] = field(default_factory=dict)
+    is_decided: bool = True
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What the use case created, and the answer if it needs no wait."""
+    """What the use case created, and the answer if it needs no wait, decided or not."""
 
     subject_id: UUID | None
     answer: Answer | None = None
 
 
 Work = Callable[[str], Accepted]
-Finish = Callable[[UUID, bool], Answer]
+Finish = Callable[[UUID], Answer]
 
 
 def answer_once(
@@ -86,11 +103,12 @@ def answer_once(
     path: str | None = None,
 ) -> Response:
     """
-    Run `work(key)` once per key in one transaction and answer with the same bytes for ever after.
+    Run `work(key)` once per key in one transaction; once decided, answer with the same bytes.
 
     `validated` are the request's validated fields, with `idempotencyKey` if the body has one.
-    `finish(subject_id, joins)` waits for the outcome outside the transaction; it is called when
-    `work` gave no answer, by the first request and by every repeat that joins its wait.
+    `finish(subject_id)` looks at what became of it, outside the transaction, and waits as long as
+    this request wants to; it is called when `work` gave no answer, and by every repeat until an
+    answer is stored. `Idempotent-Replayed` marks repeats that are answered with stored bytes.
     `path` stands for the request's own where one operation has several: a repeat at any of them is
     a repeat.
 
@@ -171,21 +189,21 @@ class _Attempt:
         if accepted.answer is not None:
             return _respond(accepted.answer)
         assert finish is not None and accepted.subject_id is not None  # noqa: S101
-        return self._finish(accepted.subject_id, finish, is_repeat=False)
+        return self._look(accepted.subject_id, finish, is_repeat=False)
 
     def _begin(self, work: Work) -> tuple[Accepted | None, _Stored]:
         if not self._is_first():
             return None, self._stored()
         accepted = work(self.key)
-        sealed = self._seal(accepted.answer) if accepted.answer else None
+        decided = accepted.answer if accepted.answer and accepted.answer.is_decided else None
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE shared.idempotency_record SET subject_id = %s, status = %s, response = %s"
                 " WHERE merchant_id = %s AND key = %s",
                 [
                     accepted.subject_id,
-                    accepted.answer.status if accepted.answer else None,
-                    sealed,
+                    decided.status if decided else None,
+                    self._seal(decided) if decided else None,
                     self.merchant_id,
                     self.key,
                 ],
@@ -235,22 +253,27 @@ class _Attempt:
             return _respond(self._unseal(status, response), is_repeat=True)
         if finish is None or subject_id is None:
             raise IdempotencyKeyInUse
-        return self._finish(subject_id, finish, is_repeat=True)
+        return self._look(subject_id, finish, is_repeat=True)
 
-    def _finish(self, subject_id: UUID, finish: Finish, *, is_repeat: bool) -> Response:
-        answer = finish(subject_id, is_repeat)
+    def _look(self, subject_id: UUID, finish: Finish, *, is_repeat: bool) -> Response:
+        answer = finish(subject_id)
+        if not answer.is_decided:
+            return _respond(answer)
+        return _respond(self._stored_once(answer), is_repeat=is_repeat)
+
+    def _stored_once(self, answer: Answer) -> Answer:
+        """The answer, unless somebody saw the decision before: then theirs."""
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE shared.idempotency_record SET status = %s, response = %s"
                 " WHERE merchant_id = %s AND key = %s AND response IS NULL",
                 [answer.status, self._seal(answer), self.merchant_id, self.key],
             )
-            is_ours = cursor.rowcount == 1
-        if not is_ours:
-            _, _, status, response = self._stored()
-            assert status is not None and response is not None  # noqa: S101 - written once
-            answer = self._unseal(status, response)
-        return _respond(answer, is_repeat=is_repeat)
+            if cursor.rowcount == 1:
+                return answer
+        _, _, status, response = self._stored()
+        assert status is not None and response is not None  # noqa: S101 - written once
+        return self._unseal(status, response)
 
     def _seal(self, answer: Answer) -> bytes:
         headers = json.dumps(answer.headers).encode()

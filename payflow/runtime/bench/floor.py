@@ -43,9 +43,7 @@ VALUES (gen_random_uuid(), 'Payment.Transaction.Initiated', 1, :story, :payment,
 RETURNING sequence AS initiated, event_id AS initiated_id \\gset
 INSERT INTO shared.publication (event_id, listener_id, correlation_id)
 VALUES (:initiated, 'bench.fraud', :story), (:initiated, 'bench.audit', :story);
-UPDATE shared.idempotency_record SET subject_id = :payment, status = 202,
-    response = decode(repeat('ab', 700), 'hex')
-WHERE id = :record;
+UPDATE shared.idempotency_record SET subject_id = :payment WHERE id = :record;
 END;
 -- 2 · fraud: assessment, its event
 BEGIN;

@@ -4,16 +4,18 @@ import json
 import time
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import urllib3
 
-from payflow.client import Client, Patience
+from payflow.client import Answer, Client, Patience
 
 _REQUEST_SECONDS = 40
 _WAIT_SECONDS = 30
 _PATIENCE_SECONDS = 120
 _LOOK_EVERY_SECONDS = 0.05
 _UNDECIDED = 202
+_DONE = (200, 201)
 PATIENCE = Patience(_PATIENCE_SECONDS, _LOOK_EVERY_SECONDS, longest_pause_seconds=1)
 
 
@@ -28,8 +30,8 @@ class Told:
 
     @property
     def is_done(self) -> bool:
-        """Whether it was carried out."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - success, as HTTP has it
+        """Whether it was carried out: decided, and not refused."""
+        return self.status in _DONE
 
     @property
     def code(self) -> str:
@@ -53,16 +55,16 @@ class RacingMerchant:
         """
         POST under a key of its own until there is a final answer.
 
-        An answer that says "undecided" is followed until it is decided.
+        One that is undecided is asked for again, under the same key.
         """
+        body |= {"idempotencyKey": str(uuid4())}
         began = time.monotonic()
-        answer = self._client.post(
-            path, body, wait_seconds=_WAIT_SECONDS, on_retry=self._note_server_error
-        )
-        status, document = answer.status, answer.document
-        if status == _UNDECIDED:
-            status, document = self._followed(document)
-        return Told(status, document, began, time.monotonic())
+        answer = self._ask(path, body)
+        give_up_at = began + _PATIENCE_SECONDS
+        while answer.status == _UNDECIDED and time.monotonic() < give_up_at:
+            time.sleep(_LOOK_EVERY_SECONDS)
+            answer = self._ask(path, body)
+        return Told(answer.status, answer.document, began, time.monotonic())
 
     def get(self, path: str) -> dict[str, Any]:
         """A resource. Raises: AssertionError for anything but 200."""
@@ -75,17 +77,10 @@ class RacingMerchant:
         if reason.startswith("500"):
             self.server_errors.append(f"the platform answered {reason}")
 
-    def _followed(self, document: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        give_up = time.monotonic() + _PATIENCE_SECONDS
-        is_refund = "refundId" in document
-        path = f"/refunds/{document['refundId']}" if is_refund else None
-        path = path or f"/payments/{document['paymentId']}"
-        while time.monotonic() < give_up:
-            seen = self.get(path)
-            if seen["status"] != "PENDING" and not (is_refund and seen.get("inDoubt")):
-                return 200 if seen["status"] != "FAILED" else 422, seen
-            time.sleep(_LOOK_EVERY_SECONDS)
-        return _UNDECIDED, document
+    def _ask(self, path: str, body: dict[str, Any]) -> Answer:
+        return self._client.post(
+            path, body, wait_seconds=_WAIT_SECONDS, on_retry=self._note_server_error
+        )
 
 
 class SandboxControl:

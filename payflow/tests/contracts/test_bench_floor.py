@@ -1,6 +1,7 @@
 """The bench's floor is honest: pgbench writes the rows of a real payment, as many and as wide."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -33,7 +34,7 @@ class TestFloor:
         merchant = registered()
         drain()
         before = sizes()
-        answer = merchant.send("POST", "/payments", payment_body("key-0"))
+        answer = merchant.send("POST", "/payments", payment_body(str(uuid4())))
         assert answer.status_code == 202
         drain()
         real = grown_since(before)

@@ -25,6 +25,20 @@ def addresses(patterns: list[Any], prefix: str = "/") -> list[str]:
     return [address for address in found if address.startswith("/api/v1/")]
 
 
+def keyed(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The operations whose body takes an idempotency key."""
+    schemas = document["components"]["schemas"]
+
+    def takes_key(operation: dict[str, Any]) -> bool:
+        content = operation.get("requestBody", {}).get("content", {})
+        body = content.get("application/json", {}).get("schema", {})
+        name = body.get("$ref", "").rpartition("/")[2]
+        return "idempotencyKey" in schemas.get(name, {}).get("properties", {})
+
+    operations = [op for path in document["paths"].values() for op in path.values()]
+    return [operation for operation in operations if takes_key(operation)]
+
+
 class TestOpenAPI:
     def test_is_generated_without_a_warning(self) -> None:
         call_command("spectacular", "--fail-on-warn", "--validate", "--file", "/dev/null")
@@ -36,6 +50,19 @@ class TestOpenAPI:
         served = {address.split("<")[0] for address in addresses(get_resolver().url_patterns)}
         told = {path.split("{")[0] for path in document["paths"]}
         assert served - told == {"/api/v1/openapi.json"}
+
+    def test_says_which_answers_may_be_repeated(self, document: dict[str, Any]) -> None:
+        for operation in keyed(document):
+            told = {
+                status: "Idempotent-Replayed" in answer.get("headers", {})
+                for status, answer in operation["responses"].items()
+            }
+            assert told == {status: status != "202" for status in told}, operation["operationId"]
+
+    def test_says_that_what_is_undecided_is_not_kept(self, document: dict[str, Any]) -> None:
+        undecided = [op["responses"]["202"] for op in keyed(document) if "202" in op["responses"]]
+        assert len(undecided) == 6
+        assert all("Never stored" in answer["description"] for answer in undecided)
 
     def test_asks_for_all_three_signing_headers(self, document: dict[str, Any]) -> None:
         (requirement,) = document["paths"]["/api/v1/payments"]["post"]["security"]

@@ -97,6 +97,17 @@ class Life:
         }
 
     @property
+    def is_decided(self) -> bool:
+        """
+        Whether the answer to taking it stays: AUTHORISED, CAPTURED with `capture: true`, or no.
+
+        Choice: with `capture: true` AUTHORISED is an answer as long as no capture is in flight.
+        """
+        if self.status == "AUTHORISED" and self.captures_at_once:
+            return not self._open(CAPTURE)
+        return self.status not in {"PENDING", "IN_REVIEW"}
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing is held and nothing is in flight."""
         is_decided = self.status not in {"PENDING", "IN_REVIEW"}

@@ -4,6 +4,7 @@ What can be asked of payments, and how it is asked: through the use cases and th
 Payments and calls are named by their numbers, so that a run can be told and repeated.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from rest_framework.test import APIRequestFactory
 from payflow.tests.machine.calls import CAPTURE, VOID
 from payflow.tests.machine.processor import Answer, ScriptedProcessor
 from payments.domain.processor import OperationKind
+from payments.models import Payment
 from payments.use_cases.apply_fraud_decisions import apply_fraud_decisions
 from payments.use_cases.cancel_payment_by_key import cancel_payment_by_key
 from payments.use_cases.capture_payment import capture_payment
@@ -124,15 +126,22 @@ class World:
         self.merchants = [new_id(), new_id()]
         self.payments: list[tuple[UUID, int]] = []
         """By number: its id, and its merchant's number."""
+        self.told: tuple[int, str, bool] | None = None
+        """What the door last answered: HTTP status, the payment's, and whether it is a replay."""
         self._hasten = hasten
 
     def initiate(self, command: Initiate) -> UUID | None:
         """The new payment's id; None if an earlier answer was repeated. Raises: see the parts."""
         made: list[UUID] = []
         if command.through_door:
-            answer_once(
-                self._request(command), _validated(command), lambda _: self._accept(made, command)
+            answer = answer_once(
+                self._request(command),
+                _validated(command),
+                lambda _: self._accept(made, command),
+                finish=_seen,
             )
+            is_replay = "Idempotent-Replayed" in answer.headers
+            self.told = (answer.status_code, _status_in(answer.data), is_replay)
         else:
             made.append(run_in_transaction(lambda: self._initiate(command)))
         if not made:
@@ -142,7 +151,7 @@ class World:
 
     def _accept(self, made: list[UUID], command: Initiate) -> Accepted:
         made[:] = [self._initiate(command)]
-        return Accepted(made[0], HttpAnswer(202, {"paymentId": str(made[0])}))
+        return Accepted(made[0], _seen(made[0]))
 
     def _request(self, command: Initiate) -> Request:
         merchant_id = self.merchants[command.merchant]
@@ -247,6 +256,18 @@ class World:
     def _whose(self, command: Ask) -> dict[str, Any]:
         payment_id, merchant = self.payments[command.payment]
         return {"merchant_id": self.merchants[merchant], "payment_id": payment_id}
+
+
+def _seen(payment_id: UUID) -> HttpAnswer:
+    payment = Payment.objects.get(pk=payment_id)
+    status = 201 if payment.is_decided else 202
+    return HttpAnswer(status, {"status": payment.status}, is_decided=payment.is_decided)
+
+
+def _status_in(body: Any) -> str:
+    """Of an answer, stored or not."""
+    document = json.loads(body) if isinstance(body, bytes) else body
+    return str(document["status"])
 
 
 def refusal_of(work: Callable[[], object]) -> tuple[str, object]:

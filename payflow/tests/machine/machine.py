@@ -57,6 +57,10 @@ class Machine:
     keys: dict[Key, int] = field(default_factory=dict)
     answered: dict[Key, tuple[Initiate, datetime]] = field(default_factory=dict)
     """What was accepted through the door, and until when its answer is kept."""
+    stored: dict[Key, str] = field(default_factory=dict)
+    """The status that the first answer after the decision told, and all later ones tell."""
+    rest: dict[int, str] = field(default_factory=dict)
+    """The status at which payments rest that are not looked at any more."""
     spent: set[Key] = field(default_factory=set)
     """Keys of operations."""
     burnt: set[Key] = field(default_factory=set)
@@ -98,6 +102,8 @@ class Machine:
         refusal, made = refusal_of(lambda: self.world.initiate(command))
         self._agree(command, refusal, expected, "Initiate")
         self._agree(command, made is None, is_repeat or bool(expected))
+        if is_repeat:
+            self._agree(command, self.world.told, self._expected_answer(key), "Repeat")
         if made is not None:
             number = len(self.world.payments) - 1
             self.keys[key] = number
@@ -118,6 +124,15 @@ class Machine:
         if command.through_door and self.world.now < until:
             return "" if command == told else "IdempotencyKeyReused", command == told
         return "IdempotencyKeyExpired" if key in self.keys else "", False
+
+    def _expected_answer(self, key: Key) -> tuple[int, str, bool]:
+        """Undecided answers are told as it is now; the first one after that is told for ever."""
+        number = self.keys[key]
+        life = self.lives.get(number)
+        status = life.status if life else self.rest[number]
+        if key not in self.stored and life and not life.is_decided:
+            return 202, status, False
+        return 201, self.stored.setdefault(key, status), True
 
     def _assess(self, command: Assess) -> None:
         self._note(command.payment, command)
@@ -312,6 +327,7 @@ class Machine:
         self.look_at([number])
         self._audit_stories([number])
         life, merchant = self.lives.pop(number), self.world.payments[number][1]
+        self.rest[number] = life.status
         if life.entries.auth:
             self._closed[merchant, life.currency] += life.entries
         del self.calls[number], self.history[number]

@@ -6,9 +6,11 @@ A short machine in the suite, and mutants: what it must not be blind to.
 
 import ast
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from payflow.tests.machine import auditor, calls
+from payflow.tests.machine import auditor, calls, commands
 from payflow.tests.machine.calls import CAPTURE, REFUND, VOID
 from payflow.tests.machine.commands import (
     Ask,
@@ -37,6 +39,7 @@ from payments.domain.lifecycle import PaymentStatus
 from payments.domain.processor import Outcome, OutcomeKind
 from payments.models import Operation, Payment
 from payments.models.payment_table import LOCK_OVERDUE
+from shared.http.idempotency import Answer as HttpAnswer
 
 pytestmark = pytest.mark.django_db
 
@@ -231,6 +234,14 @@ class TestMutants:
         real = Operation.conclude
         monkeypatch.setattr(Operation, "conclude", conclude)
         assert "UNKNOWN" in disagreement()
+
+    def test_an_undecided_answer_that_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def seen(payment_id: UUID) -> HttpAnswer:
+            return replace(real(payment_id), is_decided=True)
+
+        real = commands._seen
+        monkeypatch.setattr(commands, "_seen", seen)
+        assert "Initiate" in disagreement()
 
     def test_a_doubt_that_is_sent_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Operation, "was_inquiry", property(lambda self: bool(self.verdict)))

@@ -57,6 +57,26 @@ def ask(
     machine.do(Ask(0, kind, f"key-{machine.steps}", amount, is_final=final, is_dry=dry))
 
 
+class TestRepeats:
+    def test_are_told_how_it_stands_and_then_the_decision_that_was_seen_first(
+        self, machine: Machine
+    ) -> None:
+        through_the_door = Initiate(0, "key-0", 10_000, "USD", through_door=True)
+        machine.do(through_the_door)
+        machine.do(through_the_door)
+        machine.do(Assess(0, "REVIEW"))
+        machine.do(through_the_door)
+        machine.do(Assess(0, "APPROVE", is_review=True))
+        run(machine, UNKNOWN)
+        machine.do(through_the_door)
+        run(machine, APPROVED)
+        machine.do(through_the_door)
+        ask(machine, VOID)
+        run(machine, APPROVED)
+        machine.do(through_the_door)
+        assert machine.stored == {(0, "key-0"): "AUTHORISED"}
+
+
 class TestDryRuns:
     def test_see_that_a_capture_in_flight_keeps_its_part_of_the_hold(
         self, machine: Machine

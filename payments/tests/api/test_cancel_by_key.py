@@ -41,7 +41,8 @@ class TestCancelByKey:
         assert (shown["paymentId"], shown["status"]) == (first["paymentId"], "FAILED")
         assert shown["failureReason"] == "cancelled"
         assert answer.headers["X-Correlation-ID"] == first["correlationId"]
-        assert merchant.post("/payments", body).json() == first  # its answer is as it was
+        late = merchant.post("/payments", body)  # the first look after the decision
+        assert (late.status_code, late.json()) == (201, shown)
 
     def test_of_what_was_sent_is_202_until_it_is_voided(
         self, merchant: SigningClient, processor: FakeProcessor
@@ -148,10 +149,41 @@ class TestRequest:
     ) -> None:
         payment = payment_of(merchant, S.AUTHORISED)
         again = partial(cancel, merchant, payment.idempotency_key, idempotencyKey="key-1")
-        first = again()
+        assert again().status_code == 202
         run()
         assert loaded(payment).status == "VOIDED"
-        assert (again().status_code, again().content) == (202, first.content)
+        told = [again() for _ in range(2)]
+        assert [answer.status_code for answer in told] == [200, 200]
+        assert told[0].content == told[1].content
+        assert told[1].headers["Idempotent-Replayed"] == "true"
+
+    def test_that_came_to_nothing_late_is_refused_and_stays_so(
+        self, merchant: SigningClient, processor: FakeProcessor
+    ) -> None:
+        payment = payment_of(merchant, S.AUTHORISED)
+        again = partial(cancel, merchant, payment.idempotency_key, idempotencyKey="key-1")
+        assert again(wait=0).status_code == 202
+        processor.answers = [Outcome(OutcomeKind.DECLINED, reason="captured_at_the_till")]
+        run()
+        assert answered(lambda: ask(merchant, payment, "capture", wait=10)).status_code == 200
+        first = again()
+        refused(first, 409, "payment_not_voidable")
+        assert first.json()["correlationId"] == str(payment.correlation_id)
+
+        assert answered(lambda: ask(merchant, payment, "refund", wait=10)).status_code == 200
+        repeated = again()
+        assert (repeated.status_code, repeated.content) == (409, first.content)
+        assert repeated.headers["Idempotent-Replayed"] == "true"
+        assert repeated.headers["Content-Type"] == "application/problem+json"
+
+    def test_is_refused_when_the_release_is(
+        self, merchant: SigningClient, processor: FakeProcessor
+    ) -> None:
+        payment = payment_of(merchant, S.AUTHORISED)
+        processor.answers = [Outcome(OutcomeKind.DECLINED, reason="account_closed")]
+        answer = answered(lambda: cancel(merchant, payment.idempotency_key, wait=10))
+        refused(answer, 409, "payment_not_voidable")
+        assert loaded(payment).status == "AUTHORISED"
 
 
 class TestRequestUnderWay:

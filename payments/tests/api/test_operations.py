@@ -132,19 +132,47 @@ class TestDone:
 
 class TestUndecided:
     @pytest.mark.parametrize("verb", VERBS)
-    def test_is_202_and_in_doubt_and_stays_so_when_repeated(
+    def test_is_202_until_it_is_decided_and_then_what_was_seen_first(
         self, merchant: SigningClient, processor: FakeProcessor, verb: str
     ) -> None:
         payment = payment_of(merchant, VERBS[verb])
-        key = f"key-{uuid4()}"
-        first = ask(merchant, payment, verb, idempotencyKey=key)
-        assert (first.status_code, first.json()["inDoubt"]) == (202, True)
-        assert first.json()["status"] == ("PENDING" if verb == "refund" else payment.status)
+        again = partial(ask, merchant, payment, verb, wait=0, idempotencyKey=f"key-{uuid4()}")
+        for _ in range(2):
+            answer = again()
+            assert answer.status_code == 202
+            assert answer.json()["status"] == ("PENDING" if verb == "refund" else payment.status)
+            assert "Idempotent-Replayed" not in answer.headers
         run()
         assert loaded(payment).status == DONE[verb]
-        again = ask(merchant, payment, verb, idempotencyKey=key)
-        assert (again.status_code, again.content) == (202, first.content)
-        assert again.headers["Idempotent-Replayed"] == "true"
+        told = [again() for _ in range(2)]
+        assert [answer.status_code for answer in told] == [200, 200]
+        assert told[0].content == told[1].content
+        assert told[0].json()["status"] == DONE[verb]
+        assert told[1].headers["Idempotent-Replayed"] == "true"
+        assert processor.verbs() == [verb]
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_is_in_doubt_when_its_outcome_is_unknown_and_not_while_it_is_under_way(
+        self, merchant: SigningClient, processor: FakeProcessor, verb: str
+    ) -> None:
+        payment = payment_of(merchant, VERBS[verb])
+        again = partial(ask, merchant, payment, verb, wait=0, idempotencyKey=f"key-{uuid4()}")
+        address = f"/payments/{payment.pk}"
+        under_way: list[bool] = []
+        processor.while_asked = lambda: under_way.append(doubt_in(again()))
+        assert doubt_in(again()) is False
+        processor.answers = [Outcome(OutcomeKind.UNKNOWN)]
+        run()
+        assert under_way == [False]
+        processor.while_asked = lambda: None
+        assert doubt_in(again()) is True
+        assert merchant.get(address).json()["inDoubt"] is True
+        processor.answers = [Outcome(OutcomeKind.PENDING)]
+        run()
+        assert (again().status_code, doubt_in(again())) == (202, False)
+        run()
+        assert (again().status_code, doubt_in(again())) == (200, False)
+        assert merchant.get(address).json()["inDoubt"] is False
 
     def test_shows_with_the_payment_and_the_balance(
         self, merchant: SigningClient, processor: FakeProcessor
@@ -156,6 +184,11 @@ class TestUndecided:
         assert merchant.get(f"/payments/{payment.pk}").json()["inDoubt"] is True
         refused(ask(merchant, payment, "refund", amount="60.00"), 409, "refund_exceeds_captured")
         assert ask(merchant, payment, "refund", amount="40.00").status_code == 202
+
+
+def doubt_in(answer: Any) -> bool:
+    """Whether an answer says that an outcome is unknown; refunds say so only when it is."""
+    return bool(answer.json().get("inDoubt", False))
 
 
 class TestNotDone:
@@ -334,13 +367,15 @@ class TestReplay:
             answer = ask(client, payment, "capture", amount="60.00", idempotencyKey="key-1")
             return answer.status_code, answer.content, "Idempotent-Replayed" in answer.headers
 
-        told = race([capture] * 16)
-        assert {status for status, _, _ in told} == {202}
-        assert len({body for _, body, _ in told}) == 1
-        assert sorted(is_replay for *_, is_replay in told) == [False] + [True] * 15
+        assert {(status, is_replay) for status, _, is_replay in race([capture] * 16)} == {
+            (202, False)
+        }
         run()
         assert processor.verbs() == ["capture"]
         assert loaded(payment).captured_minor == 6_000
+        told = race([capture] * 16)
+        assert {(status, is_replay) for status, _, is_replay in told} == {(200, True)}
+        assert len({body for _, body, _ in told}) == 1
 
 
 class TestDryRun:

@@ -12,6 +12,7 @@ import urllib3
 from django.db import connection
 
 from payments.domain.processor import Outcome, OutcomeKind
+from payments.models import Payment
 from payments.tests.api.conftest import answered
 from payments.tests.conftest import FakeProcessor, hasten
 from shared import clock
@@ -144,6 +145,29 @@ class TestTakingAPayment:
             assert (shown["description"], shown["metadata"]) == (text, body["metadata"])
 
 
+class TestInReview:
+    def test_is_answered_at_once_and_asked_again_until_it_is_decided(
+        self, merchant: SigningClient
+    ) -> None:
+        body = payment_body()
+        payment_id = merchant.post("/payments", body).json()["paymentId"]
+        payment = Payment.objects.get(pk=payment_id)
+        payment.hold_for_review(now=clock.now())
+        Payment.objects.write([payment])
+        asked_at = time.monotonic()
+        answer = merchant.post("/payments", body, HTTP_PREFER="wait=30")
+        assert time.monotonic() - asked_at < 20  # it waits for no operator
+        assert (answer.status_code, answer.json()["status"]) == (202, "IN_REVIEW")
+        assert "Idempotent-Replayed" not in answer.headers
+
+        payment.decline(reason="fraud_review", now=clock.now())
+        Payment.objects.write([payment])
+        told = [merchant.post("/payments", body) for _ in range(2)]
+        assert [answer.status_code for answer in told] == [201, 201]
+        assert told[0].json()["status"] == "DECLINED"
+        assert told[0].content == told[1].content
+
+
 class TestCaptureAtOnce:
     @pytest.mark.parametrize("path", ["/payments", "/payments/authorize"])
     def test_answers_captured(self, merchant: SigningClient, path: str) -> None:
@@ -253,8 +277,8 @@ class TestNetbanking:
     def test_sends_the_payer_to_the_bank_and_is_decided_there(
         self, merchant: SigningClient, decision: str, status: str
     ) -> None:
-        asked_at = time.monotonic()
-        answer = answered(lambda: merchant.post("/payments", netbanking(), HTTP_PREFER="wait=30"))
+        body, asked_at = netbanking(), time.monotonic()
+        answer = answered(lambda: merchant.post("/payments", body, HTTP_PREFER="wait=30"))
         assert time.monotonic() - asked_at < 20  # it waits for no payer
         payment = answer.json()
         assert (answer.status_code, payment["status"]) == (202, "PENDING")
@@ -277,6 +301,18 @@ class TestNetbanking:
         shown = merchant.get(f"/payments/{payment['paymentId']}").json()
         assert shown["status"] == status
         assert "nextAction" not in shown
+        again = merchant.post("/payments", body)
+        assert (again.status_code, again.json()["status"]) == (201, status)
+
+    def test_is_told_again_where_the_payer_must_go(self, merchant: SigningClient) -> None:
+        body = netbanking()
+        first = answered(lambda: merchant.post("/payments", body, HTTP_PREFER="wait=30"))
+        asked_at = time.monotonic()
+        again = merchant.post("/payments", body, HTTP_PREFER="wait=30")
+        assert time.monotonic() - asked_at < 20
+        assert (again.status_code, again.json()["paymentId"]) == (202, first.json()["paymentId"])
+        assert again.json()["nextAction"] == first.json()["nextAction"]
+        assert "Idempotent-Replayed" not in again.headers
 
     @pytest.mark.parametrize("field", ["returnUrl", "paymentMethod"])
     def test_refuses(self, merchant: SigningClient, field: str) -> None:

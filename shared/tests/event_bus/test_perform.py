@@ -11,6 +11,7 @@ from django.db import connection, connections, models, transaction
 
 from shared.event_bus import CELERY, _outstanding, _perform, _registry
 from shared.event_bus._perform import OutsideWorkInsideTransaction
+from shared.event_bus._slots import Turn
 from shared.identifiers import new_id
 from shared.models import Outstanding
 
@@ -128,7 +129,7 @@ class TestPerform:
         self, outside: Outside, errands: _registry.Intent
     ) -> None:
         plan()
-        _perform.claim(errands, 10)
+        _perform.claim(errands, Turn(10))
 
         assert _perform.perform(errands, 10) == 0
         hasten()
@@ -139,7 +140,7 @@ class TestPerform:
         self, outside: Outside, errands: _registry.Intent
     ) -> None:
         plan()
-        zombies = [_perform.run(errands, claim) for claim in _perform.claim(errands, 10)]
+        zombies = [_perform.run(errands, claim) for claim in _perform.claim(errands, Turn(10))]
         hasten()
         _perform.perform(errands, 10)
         assert len(outside.recorded) == 1
@@ -153,7 +154,7 @@ class TestPerform:
     ) -> None:
         # Such as after a COMMIT whose answer was lost on its way.
         plan(3)
-        finished = [_perform.run(errands, claim) for claim in _perform.claim(errands, 10)]
+        finished = [_perform.run(errands, claim) for claim in _perform.claim(errands, Turn(10))]
         _perform.record(errands, finished)
         after = list(Errand._default_manager.order_by("pk").values())
 
@@ -212,7 +213,7 @@ class TestParkEndless:
     ) -> None:
         plan()
         for claims in range(1, _outstanding.CLAIMS_UNTIL_PARKED + 1):
-            _perform.claim(errands, 10)
+            _perform.claim(errands, Turn(10))
             hasten()
             _outstanding.park_endless(Errand)
             assert (only_row()["parked_at"] is not None) is (

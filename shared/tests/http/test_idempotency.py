@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,9 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import IntegrityError, connection, connections, transaction
 
+from payments.api import views
 from shared.event_bus import drain
+from shared.http.idempotency import Answer, _Attempt
 from shared.testing.api import (
     Written,
     payment_body,
@@ -65,33 +68,43 @@ def execute(sql: str, *parameters: Any) -> None:
         cursor.execute(sql, parameters)
 
 
+def decided(merchant: SigningClient, body: dict[str, Any]) -> Any:
+    """The stored answer to a payment: the one to whoever looks first after the decision."""
+    merchant.post("/payments", body)
+    drain()
+    answer = merchant.post("/payments", body)
+    assert answer.status_code == 201
+    return answer
+
+
 class TestReplay:
     def test_says_the_same_bytes_after_the_payment_moved_on(self, merchant: SigningClient) -> None:
         body = payment_body(idempotencyKey=KEY)
-        first = merchant.post("/payments", body)
+        first = decided(merchant, body)
+        address = f"/payments/{first.json()['paymentId']}"
+        merchant.post(f"{address}/void", {"idempotencyKey": "void"}, HTTP_PREFER="wait=0")
         drain()
         repeated = merchant.post("/payments", body)
-        assert Told.by(first) == Told(202, first.content, is_replay=False)
-        assert Told.by(repeated) == Told(202, first.content, is_replay=True)
+        assert Told.by(repeated) == Told(201, first.content, is_replay=True)
         for header in ("Location", "X-Correlation-ID"):
             assert repeated.headers[header] == first.headers[header]
-        shown = merchant.get(f"/payments/{first.json()['paymentId']}").json()
-        assert (first.json()["status"], shown["status"]) == ("PENDING", "AUTHORISED")
+        shown = merchant.get(address).json()
+        assert (first.json()["status"], shown["status"]) == ("AUTHORISED", "VOIDED")
         assert count("payments.payment") == 1
 
     def test_looks_at_fields_not_at_spelling(self, merchant: SigningClient) -> None:
         body = payment_body(idempotencyKey=KEY, metadata={"a": "1", "b": "ü"})
         spelt_otherwise = json.dumps(dict(reversed(body.items())), indent=3, ensure_ascii=False)
-        first = merchant.post("/payments", body)
+        first = decided(merchant, body)
         for spelling in (spelt_otherwise, spelt_otherwise + "\n"):
             repeated = merchant.send("POST", "/payments", spelling.encode())
-            assert Told.by(repeated) == Told(202, first.content, is_replay=True)
+            assert Told.by(repeated) == Told(201, first.content, is_replay=True)
 
     def test_does_not_look_at_prefer(self, merchant: SigningClient) -> None:
         body = payment_body(idempotencyKey=KEY)
-        first = merchant.post("/payments", body)
+        first = decided(merchant, body)
         repeated = merchant.post("/payments", body, HTTP_PREFER="wait=1")
-        assert Told.by(repeated) == Told(202, first.content, is_replay=True)
+        assert Told.by(repeated) == Told(201, first.content, is_replay=True)
 
     def test_repeats_an_answer_without_a_body(self, merchant: SigningClient) -> None:
         old_key = merchant.get("/merchants/keys").json()["data"][0]["apiKeyId"]
@@ -143,15 +156,72 @@ class TestReplay:
         assert Told.by(repeated) == Told(201, first.content, is_replay=True)
         assert count("merchants.api_key") == 2
 
-    def test_finishes_what_a_killed_process_left_unanswered(self, merchant: SigningClient) -> None:
+
+class TestUndecided:
+    """What was answered before the decision is told anew, and nobody keeps it."""
+
+    def test_is_never_stored(self, merchant: SigningClient) -> None:
+        body = payment_body(idempotencyKey=KEY)
+        for headers in ({}, {}, {"HTTP_PREFER": "wait=1"}, {"HTTP_PREFER": "wait=0"}):
+            answer = merchant.post("/payments", body, **headers)
+            assert Told.by(answer) == Told(202, answer.content, is_replay=False)
+            assert record(merchant) == (None, None)
+        assert count("payments.payment") == 1
+
+    def test_ends_with_the_first_look_after_the_decision(self, merchant: SigningClient) -> None:
         body = payment_body(idempotencyKey=KEY)
         merchant.post("/payments", body)
-        execute("UPDATE shared.idempotency_record SET status = NULL, response = NULL")
         drain()
+        assert record(merchant) == (None, None)
         told = [Told.by(merchant.post("/payments", body)) for _ in range(2)]
         assert told[0] == told[1]
         assert (told[0].status, told[0].is_replay) == (201, True)
         assert b'"AUTHORISED"' in told[0].body
+
+    def test_shows_the_state_as_it_is(self, merchant: SigningClient) -> None:
+        body = payment_body(idempotencyKey=KEY)
+        merchant.post("/payments", body)
+        execute("UPDATE payments.payment SET in_doubt = true")
+        assert merchant.post("/payments", body).json()["inDoubt"] is True
+
+    def test_repeat_waits_as_it_says_itself(self, merchant: SigningClient) -> None:
+        body = payment_body(idempotencyKey=KEY)
+        merchant.post("/payments", body)
+        begun = time.monotonic()
+        assert merchant.post("/payments", body).status_code == 202
+        assert time.monotonic() - begun < 1
+        assert merchant.post("/payments", body, HTTP_PREFER="wait=1").status_code == 202
+        assert time.monotonic() - begun >= 1
+
+    def test_of_a_first_request_may_end_with_another_ones_bytes(
+        self, merchant: SigningClient
+    ) -> None:
+        body = payment_body(idempotencyKey=KEY)
+        told: list[Told] = []
+
+        def look(payment_id: UUID) -> Answer:
+            told.append(Told.by(merchant.post("/payments", body)))  # looks between look and store
+            return Answer(201, {"status": "SEEN LATER"})
+
+        merchant.post("/payments", body)
+        drain()
+        attempt = _Attempt(UUID(merchant.merchant_id), KEY, b"", timedelta(days=1))
+        late = attempt._look(uuid4(), look, is_repeat=False)
+        assert (late.status_code, late.data, "Idempotent-Replayed" in late.headers) == (
+            201,
+            told[0].body,
+            False,
+        )
+
+    def test_would_be_repeated_for_ever_if_it_were_stored(
+        self, merchant: SigningClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # The naive twin: whatever is answered is stored.
+        monkeypatch.setattr(views, "Answer", lambda *told, is_decided: Answer(*told))
+        body = payment_body(idempotencyKey=KEY)
+        first = merchant.post("/payments", body)
+        drain()
+        assert Told.by(merchant.post("/payments", body)) == Told(202, first.content, is_replay=True)
 
 
 class TestReuse:
@@ -232,8 +302,8 @@ class TestKey:
         del body["idempotencyKey"]
         raw = json.dumps(body).encode()
         told = [Told.by(send_v2(merchant, "POST", "/payments", raw, key=KEY)) for _ in range(2)]
-        assert [one.is_replay for one in told] == [False, True]
         assert told[0].body == told[1].body
+        assert count("payments.payment") == 1
 
     def test_in_body_and_header_must_be_the_same(self, merchant: SigningClient) -> None:
         body = payment_body(idempotencyKey=KEY)
@@ -295,7 +365,7 @@ class TestStoredAnswer:
     ) -> None:
         body = payment_body(idempotencyKey=KEY)
         for someone in (merchant, other):
-            someone.post("/payments", body)
+            decided(someone, body)
         _, stored = record(merchant)
         execute("UPDATE shared.idempotency_record SET response = %s", stored)
         answer = other.post("/payments", body)
@@ -365,12 +435,12 @@ def until(holds: Callable[[], bool], seconds: float = 10) -> None:
 RUNNERS = 32
 
 
-def assert_one_effect(told: Sequence[Told], effects: int) -> None:
+def assert_one_effect(told: Sequence[Told], effects: int, status: int = 202) -> None:
     """What must hold of a request that was sent many times at once."""
     assert effects == 1, f"{effects} effects"
-    assert {one.status for one in told} == {202}, sorted(one.status for one in told)
+    assert {one.status for one in told} == {status}, sorted(one.status for one in told)
     assert len({one.body for one in told}) == 1
-    assert sorted(one.is_replay for one in told) == [False, *[True] * (len(told) - 1)]
+    assert {one.is_replay for one in told} == {status != 202}
 
 
 class TestRace:
@@ -386,6 +456,19 @@ class TestRace:
         assert_one_effect(told, count("payments.payment"))
         assert count("shared.idempotency_record") == 1
         assert count("shared.event") == 2  # the merchant's and the payment's
+
+    def test_of_first_looks_has_one_answer(self) -> None:
+        merchant = registered_merchant()
+        body = payment_body(idempotencyKey=KEY)
+        merchant.post("/payments", body)
+        drain()
+
+        def ask() -> Told:
+            client = SigningClient(merchant.merchant_id, merchant.api_key)
+            return Told.by(client.post("/payments", body))
+
+        told = race([ask] * RUNNERS)
+        assert_one_effect(told, count("payments.payment"), status=201)
 
     def test_would_fail_if_the_key_were_looked_up_first(self) -> None:
         """The naive twin: look, then insert, with the same unique constraint as a safety net."""
