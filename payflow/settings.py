@@ -85,6 +85,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "payflow.urls"
 WSGI_APPLICATION = "payflow.runtime.wsgi.application"
 ALLOWED_HOSTS = env.names("PAYFLOW_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver")
+PROBES = ("/api/v1/health", "/api/v1/health/ready")
+"""They answer whatever the host, since they look at nothing of it."""
 APPEND_SLASH = False
 BODY_LIMIT_BYTES = 64 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * BODY_LIMIT_BYTES
@@ -98,8 +100,7 @@ MIDDLEWARE = [
     "shared.http.correlation.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    # For its Content-Length: without one gunicorn answers in chunks.
-    "django.middleware.common.CommonMiddleware",
+    "shared.http.hosts.KnownHostsMiddleware",
     "shared.http.limits.RequestLimitsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -246,6 +247,8 @@ METRICS_ADDRESS = env.text("PAYFLOW_METRICS_ADDRESS", "127.0.0.1")
 
 # Logs ------------------------------------------------------------------------------------------
 LOGGING_CONFIG = None
+ACCESS_LOG = env.flag("PAYFLOW_ACCESS_LOG", default=True)
+"""Whether every request leaves a line, by which the correlation id of an answer is found."""
 logs.configure(
     level=env.text("PAYFLOW_LOG_LEVEL", "INFO"), as_json=env.text("PAYFLOW_LOG_FORMAT") == "json"
 )

@@ -2,7 +2,10 @@
 
 import ast
 import re
+import sys
+from collections.abc import Iterator
 from importlib import import_module
+from importlib.metadata import packages_distributions
 
 import pytest
 from django.urls import Resolver404, resolve
@@ -114,13 +117,45 @@ class TestRequirements:
         lines = texts()[f"requirements/{name}.txt"].replace("\\\n", " ").splitlines()
         assert len(lines) > 20
         for line in lines:
-            assert re.match(r"[a-z0-9.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line), line
+            assert re.match(
+                r"[a-z0-9.-]+(\[[a-z0-9, -]+\])?==\S+ .*--hash=sha256:[0-9a-f]{64}", line
+            ), line
 
     def test_of_production_bring_no_embedded_server(self) -> None:
         assert "pgserver" not in texts()["requirements/production.txt"]
 
+    def test_of_production_have_all_that_is_imported(self) -> None:
+        """Imports inside functions are of extras, and say so when there is none."""
+        pins = texts()["requirements/production.txt"]
+        locked = set(re.findall(r"^([a-z0-9.-]+)(?:\[.+\])?==", pins, re.MULTILINE))
+        providers = packages_distributions()
+        lost = {
+            (path, package)
+            for path, package in imported_from_elsewhere()
+            if not locked
+            & {re.sub("[_.]", "-", name.lower()) for name in providers.get(package, [])}
+        }
+        assert lost == set()
+
     def test_image_installs_with_hashes(self) -> None:
         assert "--require-hashes -r /tmp/production.txt" in texts()["Dockerfile"]
+
+
+def imported_from_elsewhere() -> Iterator[tuple[str, str]]:
+    """File and package of each import at the top of a file, save for ours and Python's own."""
+    ours = {*MODULES, "payflow", "shared", "__future__", *sys.stdlib_module_names}
+    for path, text in texts().items():
+        if not path.endswith(".py") or re.search(r"(^|/)tests/|^shared/testing/", path):
+            continue
+        for node in ast.parse(text).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            yield from (
+                (path, name.partition(".")[0])
+                for name in names
+                if name.partition(".")[0] not in ours
+            )
 
 
 class TestRepository:
