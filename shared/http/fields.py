@@ -160,7 +160,7 @@ class WebAddress(Line):
     An http or https address without a login in it, that browsers read as we do.
 
     They mend what is no address: a backslash becomes a slash, tabs, line breaks and outer spaces
-    go, one slash is as good as two, `%2e` and full-width letters become part of a host. So only what
+    go, one slash is as good as two, `%2e` and full-width letters become part of a host. Only what
     needs no mending is taken: RFC 3986's characters, and as host a name in ASCII or an IP address.
     """
 
