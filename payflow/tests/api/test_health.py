@@ -226,14 +226,6 @@ class TestProbes:
         settings.ALLOWED_HOSTS = ["pay.example.com"]
         for address in ("openapi.json", "payments", "health/", "health/x", "nothing", "Health"):
             refused(get(address, HTTP_HOST="127.0.0.1"), 400, "host_not_served")
-        for address in (
-            "/admin/",
-            "/metrics",
-            "/swagger-ui.html",
-            "/static/payflow/admin.css",
-            "/",
-        ):
+        for address in ("/admin/", "/metrics", "/swagger-ui.html", "/"):
             client = Client(raise_request_exception=False)
-            answer = client.get(address, HTTP_HOST="127.0.0.1")
-            if not address.startswith("/static/"):  # the same bytes for everybody
-                refused(answer, 400, "host_not_served")
+            refused(client.get(address, HTTP_HOST="127.0.0.1"), 400, "host_not_served")
