@@ -80,6 +80,11 @@ def counted() -> CollectorRegistry:
     return together
 
 
+def serve(address: str, port: int) -> None:
+    """Tell what is counted at a port, where no web does. Raises: OSError, OverflowError."""
+    prometheus_client.start_http_server(port, address, registry=counted())
+
+
 class Slot:
     """A number that no other living process of the directory has (Note [Slots])."""
 

@@ -1,6 +1,5 @@
 """One child process of the supervisor: started, listened to, started again when it dies."""
 
-import http.client
 import signal
 import subprocess
 import threading
@@ -8,22 +7,22 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
+from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 from payflow.runtime.console import Console
 from payflow.runtime.home import PROJECT
 from payflow.runtime.parts import Part
 from payflow.runtime.private_files import LogFile
+from payflow.runtime.probe import ask
 from payflow.runtime.processes import signal_group, signal_process
 from payflow.runtime.register import Group, Register
 
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _STEADY_SECONDS = 30
-_ANSWER_SHOWN = 500
-"""Characters of a body: enough for a problem document."""
+_PROBE_SECONDS = 2
 
 
 class Child:
@@ -166,7 +165,9 @@ class Child:
         if self.part.ready_line:
             self.is_ready = self._said_ready.is_set()
         elif self.part.ready_url:
-            self.is_ready, self.last_answer = _ask(self.part.ready_url)
+            status, said = ask(self.part.ready_url, patience_seconds=_PROBE_SECONDS)
+            self.is_ready = status == HTTPStatus.OK
+            self.last_answer = f"{status or 'nothing'} {said}"
         else:
             self.is_ready = True
         if self.is_ready:
@@ -194,19 +195,3 @@ class Child:
             self._said_ready.set()
         if line and not any(text in line for text in self.part.hidden):
             self._say(line)
-
-
-def _ask(url: str) -> tuple[bool, str]:
-    """Whether the URL answers 200, and what it said."""
-    # `http.client` and not `urllib`: a proxy named in the environment is not to be asked for us.
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=2)
-    try:
-        connection.request("GET", parts.path)
-        answer = connection.getresponse()
-        body = answer.read(_ANSWER_SHOWN).decode(errors="replace")
-        return answer.status == http.client.OK, f"{answer.status} {' '.join(body.split())}"
-    except (OSError, http.client.HTTPException) as error:
-        return False, f"nothing ({error})"
-    finally:
-        connection.close()

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from prometheus_client import start_http_server
 
 from payflow.celery import wake_celery
 from shared import metrics
@@ -48,6 +47,6 @@ class Command(BaseCommand):
 
 def _serve_metrics(address: str, port: int) -> None:
     try:
-        start_http_server(port, address, registry=metrics.counted())
+        metrics.serve(address, port)
     except (OSError, OverflowError) as error:
         raise CommandError(f"Metrics cannot be served at {address}:{port}: {error}.") from None
