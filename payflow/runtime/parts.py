@@ -107,7 +107,11 @@ ENSURE_ADMIN = Part(
 )
 
 # One line per request is for the log; what failed on our side is for the screen, too.
-_REQUESTS = ("[info     ] request ", '"event": "request", "level": "info"')
+_REQUESTS = (
+    "[info     ] request code=",
+    "[info     ] request correlation_id=",
+    '"event": "request", "level": "info"',
+)
 
 
 def _web(url: str) -> Part:

@@ -25,6 +25,12 @@ server.serve_forever()
 """
 WORKER = "import os, time; print('pid', os.getpid()); print('stand-in ready.'); time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf'); time.sleep(60)"
+# Serves, and refuses whoever asks whether it is ready.
+_REFUSAL = b'{"code":\n "no_such_host"}'
+REFUSING = WEB.replace('"PORT"', '"OTHER_PORT"').replace(
+    "self.send_response(200); self.end_headers()",
+    f"self.send_response(400); self.end_headers(); self.wfile.write({_REFUSAL!r})",
+)
 BROKEN = "import sys; print('no such thing'); sys.exit(3)"
 
 
@@ -37,6 +43,14 @@ def parts(configuration: Configuration, kind: str) -> list[Part]:
         "broken": [Part("broken", (sys.executable, "-c", BROKEN), ready_line="never")],
         "stubborn": [Part("stubborn", (sys.executable, "-c", STUBBORN), ready_line="deaf")],
         "sandbox": [sandbox_part(configuration.sandbox_port, configuration.home.sandbox_book)],
+        "refusing": [
+            Part(
+                "refusing",
+                (sys.executable, "-c", REFUSING),
+                ready_url=f"http://127.0.0.1:{configuration.text('OTHER_PORT')}/ready",
+                ready_within_seconds=2,
+            )
+        ],
         "slow": [Part("slow", worker.command, ready_line="never", ready_within_seconds=1)],
     }
     return [web, worker, *others.get(kind, [])]
