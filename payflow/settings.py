@@ -204,6 +204,8 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "PayFlow <no-reply@payflow.l
 _LOCAL_URL = f"http://127.0.0.1:{env.number('PORT', 8000)}"
 PUBLIC_URL = env.text("PAYFLOW_PUBLIC_URL", _LOCAL_URL).rstrip("/")
 """Where processors and payers' browsers reach us."""
+# What they are told to call is served, whatever else is.
+ALLOWED_HOSTS.append(env.host(PUBLIC_URL))
 EXPIRE_EVERY_SECONDS = env.number("PAYFLOW_EXPIRE_EVERY_SECONDS", 60)
 PROCESSOR_TIMEOUT_SECONDS = env.number("PAYFLOW_PROCESSOR_TIMEOUT_SECONDS", 10)
 """The longest that one call to a processor may take."""

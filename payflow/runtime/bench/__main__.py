@@ -6,6 +6,7 @@ from collections import Counter
 
 from payflow.runtime.bench import brokers, chain, floor, registry
 from payflow.runtime.bench.ground import Ground, ground, say
+from payflow.runtime.errors import CannotStart
 
 _PAYMENTS = int(os.environ.get("BENCH_PAYMENTS", "2000"))
 _FLOOR_SECONDS = int(os.environ.get("BENCH_FLOOR_SECONDS", "5"))
@@ -54,4 +55,7 @@ def _cpu(name: str, spent: "Counter[str]", payments: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except CannotStart as error:
+        sys.exit(str(error))

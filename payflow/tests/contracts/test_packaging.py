@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -212,6 +212,14 @@ class TestRequirements:
 
     def test_of_production_bring_no_embedded_server(self) -> None:
         assert "pgserver" not in texts()["requirements/production.txt"]
+
+    def test_of_production_have_what_redis_needs_as_a_broker(self) -> None:
+        pins = texts()["requirements/production.txt"]
+        needed = [line for line in requires("kombu") or [] if 'extra == "redis"' in line]
+        assert len(needed) > 1  # it imports `packaging`, which redis does not bring
+        for line in needed:
+            name = re.split(r"[^A-Za-z0-9._-]", line)[0].lower()
+            assert re.search(rf"^{re.escape(name)}==", pins, re.MULTILINE), name
 
     def test_of_production_have_all_that_is_imported(self) -> None:
         """Imports inside functions are of extras, and say so when there is none."""
