@@ -1,7 +1,7 @@
 """Which hosts are served; probes answer under any, because they look at nothing of it."""
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 
 
@@ -13,7 +13,7 @@ class KnownHostsMiddleware(CommonMiddleware):
     It also gives every answer its `Content-Length`.
     """
 
-    def process_request(self, request: HttpRequest) -> HttpResponseBase | None:
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         """Refuse an unknown host, unless it asks whether we live."""
         if request.path_info in settings.PROBES:
             return None

@@ -12,7 +12,8 @@ from shared.testing.api import refused
 
 
 def get(**headers: str) -> Any:
-    return Client(raise_request_exception=False).get("/", **headers)
+    client: Any = Client(raise_request_exception=False)
+    return client.get("/", **headers)
 
 
 def links(page: str) -> list[str]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -119,10 +120,12 @@ class TestReady:
     ) -> None:
         settings.HOME = tmp_path / "not" / "yet"
         measured: list[Path] = []
-        monkeypatch.setattr(
-            "shutil.disk_usage",
-            lambda path: measured.append(path) or type("Usage", (), {"free": 0}),
-        )
+
+        def full(path: Path) -> SimpleNamespace:
+            measured.append(path)
+            return SimpleNamespace(free=0)
+
+        monkeypatch.setattr("shutil.disk_usage", full)
         assert get("health/ready").json()["checks"]["disk"] == "DOWN"
         assert measured == [tmp_path]
 

@@ -4,6 +4,7 @@ import io
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -79,17 +80,17 @@ class TestScreen:
 
 def formatted(renderer: str, level: str, event: str) -> str:
     """A line as `payflow.logs` writes it, of either kind."""
-    chain = next(
+    chain: Any = next(
         h.formatter for h in logging.getLogger().handlers if "Processor" in repr(h.formatter)
     )
-    last = {
+    last: Any = {
         "console": structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
         "json": structlog.processors.JSONRenderer(),
     }[renderer]
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(processors=[*chain.processors[:-1], last])  # type: ignore[union-attr]
+        structlog.stdlib.ProcessorFormatter(processors=[*chain.processors[:-1], last])
     )
     logger = logging.getLogger("test_of_the_screen")
     logger.addHandler(handler)
