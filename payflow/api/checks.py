@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from kombu import Connection
 
@@ -93,7 +93,7 @@ def database() -> str:
     try:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         connection.close_if_unusable_or_obsolete()
         return DOWN
     return DOWN if pending else UP
@@ -103,7 +103,7 @@ def dispatcher() -> str:
     """Whether nothing that is due has waited for longer than any dispatcher's poll period."""
     try:
         return DOWN if is_behind(clock.now()) else UP
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         connection.close_if_unusable_or_obsolete()
         return DOWN
 
