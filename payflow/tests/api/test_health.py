@@ -101,6 +101,18 @@ class TestReady:
                 cursor.execute("UPDATE django_migrations SET app = 'audit' WHERE id = %s", [last])
         assert (answer.status_code, answer.json()["status"]) == (503, "NOT_READY")
 
+    def test_is_not_ready_while_the_database_does_not_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connection.close()
+        with monkeypatch.context() as patch:
+            patch.setitem(connection.settings_dict, "PORT", str(free_port()))
+            answer = get("health/ready")
+        connection.close()
+        assert (answer.status_code, answer.json()["status"]) == (503, "NOT_READY")
+        told = answer.json()["checks"]
+        assert (told["database"], told["dispatcher"], told["disk"]) == ("DOWN", "DOWN", "UP")
+
     def test_looks_once_for_all_who_ask_within_two_seconds(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

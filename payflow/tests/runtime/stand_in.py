@@ -23,7 +23,12 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])),
 print("serving", flush=True)
 server.serve_forever()
 """
-WORKER = "import os, time; print('pid', os.getpid()); print('stand-in ready.'); time.sleep(60)"
+# Writes a file as libraries do, without a thought for who may read it.
+WORKER = """
+import os, time
+open(os.path.join(os.environ["PAYFLOW_HOME"], "left-by-a-part"), "w").close()
+print("pid", os.getpid()); print("stand-in ready."); time.sleep(60)
+"""
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf'); time.sleep(60)"
 # Serves, and refuses whoever asks whether it is ready.
 _REFUSAL = b'{"code":\n "no_such_host"}'
