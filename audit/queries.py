@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from audit.models import Record, RecordQuerySet
@@ -20,10 +21,31 @@ def list_story(*, merchant_id: UUID, correlation_id: UUID) -> list[Record]:
     return list(records.order_by("id"))
 
 
-def list_recorded(stories: Sequence[UUID]) -> list[tuple[UUID, UUID, str]]:
-    """Story, event and its type of every record of some stories, in the order of recording."""
-    records = Record.objects.filter(correlation_id__in=stories).order_by("id")
-    return list(records.values_list("correlation_id", "event_id", "event_type"))
+@dataclass(frozen=True)
+class Retold:
+    """A record as anybody would write it from the same event: without what is its own."""
+
+    story: UUID
+    event_id: UUID
+    event_type: str
+    said: dict[str, Any]
+    """Version, subject, merchant, time and payload, as JSON has them."""
+
+
+def list_recorded(stories: Sequence[UUID]) -> list[Retold]:
+    """Every record of some stories, in the order of recording."""
+    return [_retold(r) for r in Record.objects.filter(correlation_id__in=stories).order_by("id")]
+
+
+def _retold(record: Record) -> Retold:
+    said = {
+        "version": record.version,
+        "subject": str(record.subject_id),
+        "merchant": record.merchant_id and str(record.merchant_id),
+        "time": record.occurred_at.isoformat(),
+        "payload": record.payload,
+    }
+    return Retold(record.correlation_id, record.event_id, record.event_type, said)
 
 
 @dataclass(frozen=True)

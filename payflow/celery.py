@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import django
+import structlog
 from celery import Celery
 from celery.signals import (
     beat_init,
@@ -28,7 +29,7 @@ django.setup()
 from django.conf import settings  # noqa: E402 - needs the settings module named above
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 
-from payflow import brokers, pgmq_transport  # noqa: E402
+from payflow import brokers, pgmq_transport, scraping  # noqa: E402
 from payflow.roles import refuse_to_serve_as_owner  # noqa: E402
 from shared.event_bus import celery_tasks, schedule  # noqa: E402
 from shared.event_bus.hosting import connect_bells  # noqa: E402
@@ -40,6 +41,7 @@ from shared.event_bus.watchdog import (  # noqa: E402
 )
 
 pgmq_transport.register()
+log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 10
 BELLS = settings.CELERY_QUEUE
@@ -162,6 +164,17 @@ def _start_watchdog(slot: Slot, own_queue: str, sender: Any, **_: object) -> Non
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _connect_bells(**_: object) -> None:
     connect_bells(wake_celery=wake_celery)
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _serve_metrics(**_: object) -> None:
+    if not settings.METRICS_PORT:
+        return
+    try:
+        scraping.serve(settings.METRICS_ADDRESS, settings.METRICS_PORT)
+    except (OSError, OverflowError) as error:
+        # A dispatcher beside it has the port, and tells what both count.
+        log.warning("metrics are not served", port=settings.METRICS_PORT, reason=str(error))
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

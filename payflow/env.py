@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -57,6 +58,11 @@ class Environment:
     def names(self, name: str, default: str = "") -> list[str]:
         """The variable as a comma-separated list."""
         return [part.strip() for part in self.text(name, default).split(",") if part.strip()]
+
+    def host(self, url: str) -> str:
+        """The host of a URL as a `Host` header names it, without its port."""
+        host = urlsplit(url).hostname or ""
+        return f"[{host}]" if ":" in host else host
 
     def networks(self, name: str) -> tuple[Network, ...]:
         """The variable as a comma-separated list of addresses and networks."""

@@ -12,6 +12,8 @@ from shared import correlation
 _SECRET_NAMES = re.compile(
     r"(?i)secret|password|signature|authorization|api_?key$|^pan$|cvc|token$"
 )
+# What moves a terminal's cursor, ends a line, or turns the direction of reading.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SECRET_VALUES = re.compile(r"\b[ps]k_(?:test|live)_[A-Za-z0-9_-]{8,}|\bwhsec_[A-Za-z0-9+/=]{8,}")
 
 
@@ -46,16 +48,18 @@ def configure(*, level: str, as_json: bool) -> None:
                         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                         structlog.processors.format_exc_info,
                         redact,
+                        keep_in_line,
                         renderer,
                     ],
                 }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "chain"}},
             "root": {"handlers": ["stderr"], "level": level},
-            # Expected 4xx answers are not news; our own handler logs what is.
+            # What these say repeats what was sent: the path, the Host. A refusal is told by
+            # `shared.http.request_log`, a failure of ours by `shared.http.problems`.
             "loggers": {
                 "django.request": {"level": "CRITICAL"},
-                "django.security.DisallowedHost": {"level": "CRITICAL"},
+                "django.security": {"level": "CRITICAL"},
                 "django.server": {"level": "ERROR"},
             },
         }
@@ -70,6 +74,22 @@ def redact(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[st
         elif isinstance(value, str):
             line[name] = _SECRET_VALUES.sub("[redacted]", value)
     return line
+
+
+def keep_in_line(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Spell control characters out, and indent tracebacks: no text can pass for a line of ours."""
+    for name, value in line.items():
+        if not isinstance(value, str) or value.isprintable():
+            continue
+        if name == "exception":
+            line[name] = "\n    ".join(map(_spelt_out, value.split("\n")))
+        else:
+            line[name] = _spelt_out(value)
+    return line
+
+
+def _spelt_out(text: str) -> str:
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def _with_correlation_id(

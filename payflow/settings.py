@@ -88,6 +88,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "payflow.urls"
 WSGI_APPLICATION = "payflow.runtime.wsgi.application"
 ALLOWED_HOSTS = env.names("PAYFLOW_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver")
+PROBES = ("/api/v1/health", "/api/v1/health/ready")
+"""They answer whatever the host, since they look at nothing of it."""
 APPEND_SLASH = False
 BODY_LIMIT_BYTES = 64 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * BODY_LIMIT_BYTES
@@ -104,8 +106,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "shared.http.page_policy.PagePolicyMiddleware",
-    # For its Content-Length: without one the server answers in chunks and closes.
-    "django.middleware.common.CommonMiddleware",
+    # Also for its Content-Length: without one the server answers in chunks and closes.
+    "shared.http.hosts.KnownHostsMiddleware",
     "shared.http.limits.RequestLimitsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -225,6 +227,8 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "PayFlow <no-reply@payflow.l
 _LOCAL_URL = f"http://127.0.0.1:{env.number('PORT', 8000)}"
 PUBLIC_URL = env.text("PAYFLOW_PUBLIC_URL", _LOCAL_URL).rstrip("/")
 """Where processors and payers' browsers reach us."""
+# What they are told to call is served, whatever else is.
+ALLOWED_HOSTS.append(env.host(PUBLIC_URL))
 EXPIRE_EVERY_SECONDS = env.number("PAYFLOW_EXPIRE_EVERY_SECONDS", 60)
 PROCESSOR_TIMEOUT_SECONDS = env.number("PAYFLOW_PROCESSOR_TIMEOUT_SECONDS", 10)
 """The longest that one call to a processor may take."""
@@ -269,6 +273,8 @@ METRICS_ADDRESS = env.text("PAYFLOW_METRICS_ADDRESS", "127.0.0.1")
 
 # Logs ------------------------------------------------------------------------------------------
 LOGGING_CONFIG = None
+ACCESS_LOG = env.flag("PAYFLOW_ACCESS_LOG", default=True)
+"""Whether every request leaves a line, by which the correlation id of an answer is found."""
 logs.configure(
     level=env.text("PAYFLOW_LOG_LEVEL", "INFO"), as_json=env.text("PAYFLOW_LOG_FORMAT") == "json"
 )

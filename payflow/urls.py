@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from ledger.api.serializers import posting_resources
-from payflow.api import composed, health, metrics
+from payflow.api import composed, front_page, health, metrics
 from payments.api.operations import CapturePayment, RefundPayment, VoidPayment
 
 api: list[URLPattern | URLResolver] = [
@@ -26,6 +26,7 @@ api: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns = [
+    path("", front_page.FrontPage.as_view()),
     path("api/v1/", include(api)),
     path("swagger-ui.html", SpectacularSwaggerSplitView.as_view(url_name="openapi")),
     path("admin/", admin.site.urls),

@@ -16,8 +16,8 @@ as an [event](events.md). `payflow` is the only place where modules meet; `share
 contracts and the event bus and knows no module. Why:
 [ADR 1](adr/0001-modules-and-schemas.md), [ADR 2](adr/0002-events-only.md).
 
-Addresses stand below `/api/v1`, except `/metrics`. A listener and a kind of outside work are named
-by the id that is stored with their rows."""
+Addresses stand below `/api/v1`, except `/` and `/metrics`. A listener and a kind of outside work
+are named by the id that is stored with their rows."""
 
 _HOW_TO_READ = """\
 An arrow is an event: it is written in the transaction of what happened, and the module at the

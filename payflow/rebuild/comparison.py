@@ -5,14 +5,16 @@ What cannot be compared is counted and no difference: what a listener has not be
 was booked for events that are not retained any more, what people booked.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from ledger.queries import Booked
 from payflow.rebuild import LISTENERS
-from payflow.rebuild.traces import Trace
+from payflow.rebuild.traces import Told, Trace
 
 LEDGER, TRAIL = LISTENERS
 Undelivered = Collection[tuple[str, str]]
@@ -24,7 +26,7 @@ class Difference:
     """Something that is in one of the two only, or in another order."""
 
     what: str
-    """`ledger`, `trail` or `order`."""
+    """`ledger`, `trail`, `altered` or `order`."""
     found_in: str
     """`running` or `rebuilt`."""
     story: UUID
@@ -109,17 +111,46 @@ def _trail(
     theirs = [record for record in rebuilt.records if record[0] in told]
     counts["records, running"] += len(ours)
     counts["records, rebuilt"] += len(theirs)
+    here, there = _named(ours), _named(theirs)
     for name, extra in (
-        ("running", Counter(ours) - Counter(theirs)),
-        ("rebuilt", Counter(theirs) - Counter(ours)),
+        ("running", Counter(here) - Counter(there)),
+        ("rebuilt", Counter(there) - Counter(here)),
     ):
         for event_id, event_type in extra.elements():
             yield Difference("trail", name, running.story, f"event {event_id}  {event_type}")
-    in_both = set(ours) & set(theirs)
-    for publisher, order in _orders(ours, in_both).items():
-        if order != _orders(theirs, in_both)[publisher]:
+    yield from _altered(running.story, ours, theirs)
+    in_both = set(here) & set(there)
+    for publisher, order in _orders(here, in_both).items():
+        if order != _orders(there, in_both)[publisher]:
             detail = f"events of {publisher}: {', '.join(order)}"
             yield Difference("order", "running", running.story, detail)
+
+
+def _named(records: Sequence[Told]) -> list[tuple[str, str]]:
+    return [(event_id, event_type) for event_id, event_type, _ in records]
+
+
+def _altered(story: UUID, ours: Sequence[Told], theirs: Sequence[Told]) -> Iterator[Difference]:
+    """Records of one event that say another thing; its members are named, not what they hold."""
+    rebuilt = {(event_id, event_type): said for event_id, event_type, said in theirs}
+    for event_id, event_type, said in ours:
+        expected = rebuilt.get((event_id, event_type), said)
+        if said != expected:
+            members = ", ".join(_members_that_differ(json.loads(said), json.loads(expected)))
+            detail = f"event {event_id}  {event_type}: {members}"
+            yield Difference("altered", "running", story, detail)
+
+
+def _members_that_differ(one: Any, other: Any, path: str = "") -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted(one.keys() | other.keys()):
+            inner = f"{path}.{name}".lstrip(".")
+            yield from _members_that_differ(one.get(name, _ABSENT), other.get(name, _ABSENT), inner)
+    elif one != other or type(one) is not type(other):
+        yield path
+
+
+_ABSENT = object()
 
 
 def _orders(

@@ -11,6 +11,8 @@ from audit.queries import list_recorded
 from ledger.queries import Booked, list_booked
 from shared.models import Event
 
+Told = tuple[str, str, str]
+"""Event, its type, and all else that its record says of it, as canonical JSON."""
 Posting = tuple[str, str, str, int]
 """Event, entry type, account, amount in minor units: debits are positive, credits negative."""
 
@@ -23,8 +25,8 @@ class Trace:
     events: list[tuple[str, str]] = field(default_factory=list)
     """(event id, type)"""
     entries: list[Booked] = field(default_factory=list)
-    records: list[tuple[str, str]] = field(default_factory=list)
-    """(event id, type), in the order of recording."""
+    records: list[Told] = field(default_factory=list)
+    """In the order of recording."""
 
     @property
     def postings(self) -> list[Posting]:
@@ -52,7 +54,7 @@ class Trace:
             UUID(story),
             [(event_id, event_type) for event_id, event_type in events],
             [_booked(UUID(story), *entry) for entry in entries],
-            [(event_id, event_type) for event_id, event_type in records],
+            [(event_id, event_type, said) for event_id, event_type, said in records],
         )
 
 
@@ -66,8 +68,9 @@ def traces_of(stories: Sequence[UUID]) -> list[Trace]:
         found[story].events.append((str(event_id), event_type))
     for entry in list_booked(stories):
         found[entry.story].entries.append(entry)
-    for story, event_id, event_type in list_recorded(stories):
-        found[story].records.append((str(event_id), event_type))
+    for record in list_recorded(stories):
+        said = json.dumps(record.said, sort_keys=True)
+        found[record.story].records.append((str(record.event_id), record.event_type, said))
     return list(found.values())
 
 

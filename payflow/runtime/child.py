@@ -1,26 +1,28 @@
 """One child process of the supervisor: started, listened to, started again when it dies."""
 
-import http.client
 import signal
 import subprocess
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
+from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 from payflow.runtime.console import Console
 from payflow.runtime.home import PROJECT
 from payflow.runtime.parts import Part
+from payflow.runtime.private_files import LogFile
+from payflow.runtime.probe import ask
 from payflow.runtime.processes import signal_group, signal_process
 from payflow.runtime.register import Group, Register
 
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _STEADY_SECONDS = 30
-_LOG_LIMIT_BYTES = 10_000_000
+_PROBE_SECONDS = 2
 
 
 class Child:
@@ -42,6 +44,7 @@ class Child:
         self.part = part
         self.is_ready = False
         self.deaths = 0
+        self.last_answer = ""
         self.last_lines: deque[str] = deque(maxlen=25)
         self._environment = environment
         self._console = console
@@ -60,6 +63,7 @@ class Child:
     def start(self) -> None:
         """Starts the process; it is recorded before anything else happens."""
         self.is_ready = False
+        self.last_answer = ""
         self._said_ready.clear()
         self._start_again_at = None
         self._started_at = time.monotonic()
@@ -125,6 +129,13 @@ class Child:
         return self._process.pid if self._process is not None else 0
 
     @property
+    def evidence(self) -> str:
+        """What it answered last, if it was asked, and what it wrote last: why it is not ready."""
+        lines = "\n".join(f"    {line}" for line in self.last_lines)
+        answer = f" {self.part.ready_url} answered {self.last_answer}." if self.last_answer else ""
+        return f"{answer} Its last lines:\n{lines}"
+
+    @property
     def is_overdue(self) -> bool:
         """Whether it should have been ready by now."""
         waited = time.monotonic() - self._started_at
@@ -154,7 +165,9 @@ class Child:
         if self.part.ready_line:
             self.is_ready = self._said_ready.is_set()
         elif self.part.ready_url:
-            self.is_ready = _answers(self.part.ready_url)
+            status, said = ask(self.part.ready_url, patience_seconds=_PROBE_SECONDS)
+            self.is_ready = status == HTTPStatus.OK
+            self.last_answer = f"{status or 'nothing'} {said}"
         else:
             self.is_ready = True
         if self.is_ready:
@@ -163,7 +176,7 @@ class Child:
     def _variables(self) -> dict[str, str]:
         # The name also marks the processes as ours for the register of process groups.
         own = {"PAYFLOW_PROCESS": self.part.name, "PYTHONUNBUFFERED": "1"}
-        return self._environment() | own | dict(self.part.environment)
+        return self.part.chosen_from(self._environment()) | own | dict(self.part.environment)
 
     def _say(self, text: str) -> None:
         self._console.line(self.part.name, text)
@@ -171,10 +184,9 @@ class Child:
     # Output, on a thread of its own ------------------------------------------------------------
 
     def _listen(self, output: BinaryIO) -> None:
-        with output, _open_log(self._log) as log:
+        with output, closing(LogFile(self._log)) as log:
             for line in output:
                 log.write(line)
-                log.flush()
                 self._hear(line.decode(errors="replace").rstrip())
 
     def _hear(self, line: str) -> None:
@@ -183,22 +195,3 @@ class Child:
             self._said_ready.set()
         if line and not any(text in line for text in self.part.hidden):
             self._say(line)
-
-
-def _open_log(path: Path) -> BinaryIO:
-    if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
-        path.replace(path.with_suffix(".log.1"))
-    return path.open("ab")
-
-
-def _answers(url: str) -> bool:
-    # `http.client` and not `urllib`: a proxy named in the environment is not to be asked for us.
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=2)
-    try:
-        connection.request("GET", parts.path)
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

@@ -112,8 +112,8 @@ class Configuration:
     def part_environment(self, postgres: EmbeddedPostgres | None) -> dict[str, str]:
         """For parts that serve: nothing in it that only administration needs."""
         environment = self._common_environment(postgres)
-        environment.pop("DATABASE_OWNER_URL", None)
-        environment.pop("PAYFLOW_ADMIN_PASSWORD", None)
+        for name in ("DATABASE_OWNER_URL", "PAYFLOW_ADMIN_PASSWORD"):
+            environment.pop(name, None)
         return environment
 
     def administration_environment(self, postgres: EmbeddedPostgres | None) -> dict[str, str]:

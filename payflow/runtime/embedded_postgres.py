@@ -32,6 +32,7 @@ from payflow.runtime.postgres_roles import (
     prepare_databases,
 )
 from payflow.runtime.postgres_settings import server_settings
+from payflow.runtime.private_files import open_log
 from payflow.runtime.processes import wait_until
 from payflow.runtime.secrets_file import SecretsFile, write_private
 
@@ -41,7 +42,6 @@ _PORTS = range(15432, 30000)
 _START_ATTEMPTS = 4
 _PATIENCE_SECONDS = 5
 _RECOVERY_SECONDS = 600
-_LOG_LIMIT_BYTES = 10_000_000
 
 _BUILTIN_LOCALES_SINCE = 17
 _STATUS_LINE = 7
@@ -349,14 +349,12 @@ class EmbeddedPostgres:
         if stored.isdigit() and is_free(int(stored)):
             return int(stored)
         port = next(port for port in random.sample(_PORTS, len(_PORTS)) if is_free(port))
-        file.write_text(f"{port}\n")
+        write_private(file, f"{port}\n")
         return port
 
     def _open_log(self) -> BinaryIO:
         self.log_file.parent.mkdir(mode=0o700, exist_ok=True)
-        if self.log_file.exists() and self.log_file.stat().st_size > _LOG_LIMIT_BYTES:
-            self.log_file.replace(self.log_file.with_suffix(".log.1"))
-        return self.log_file.open("ab")
+        return open_log(self.log_file)
 
     def _tail(self) -> str:
         lines = self.log_file.read_text(errors="replace").splitlines()

@@ -13,15 +13,31 @@ from typing import Self
 from payflow.runtime import variables
 from payflow.runtime.errors import AlreadyRunning, CannotStart
 from payflow.runtime.lock_file import LockFile
+from payflow.runtime.private_files import tighten
 from payflow.runtime.secrets_file import SecretsFile
 
 PROJECT = Path(__file__).resolve().parents[2]
+
+_MODE_FOR_SERVER_USER = 0o711
+"""Started by root, PostgreSQL runs as somebody else, who has to pass through to its data."""
+_OURS = (
+    "secrets.env",
+    "run.lock",
+    "children.json",
+    "logs",
+    "mail",
+    "metrics",
+    "sandbox.sqlite3*",
+    "postgres.port",
+    "postgres.lock",
+    "celerybeat-schedule*",
+)
 
 
 @dataclass(frozen=True)
 class Home:
     """
-    The layout of a home.
+    The layout of a home; nothing in it is for others than its owner.
 
     secrets.env          generated secrets, mode 0600
     run.lock             held by the supervisor; its content names it
@@ -44,7 +60,7 @@ class Home:
 
     def prepare(self) -> None:
         """
-        Creates what is missing.
+        Creates what is missing, and closes to others what an older start has left open.
 
         Raises:
             CannotStart: the home belongs to another user, or cannot be made.
@@ -60,6 +76,14 @@ class Home:
                 f"The home {self.path} belongs to another user. Start PayFlow as that user, or "
                 "choose another home with PAYFLOW_HOME=…"
             )
+        self._close_to_others()
+
+    def _close_to_others(self) -> None:
+        # Only what is ours by its name: a home may be a directory that holds other things, too.
+        # PostgreSQL's own directory belongs to its user and is closed from the beginning.
+        mode = self.path.stat().st_mode
+        self.path.chmod(mode & (_MODE_FOR_SERVER_USER if os.geteuid() == 0 else 0o700))
+        tighten(path for pattern in _OURS for path in self.path.glob(pattern))
 
     @property
     def _is_foreign(self) -> bool:

@@ -20,14 +20,21 @@ def main(arguments: list[str]) -> int:
     try:
         # Without a sandbox of its own: the one that runs is the parts' business.
         configuration = replace(Configuration.from_environment(), sandbox_port=0)
-        home = configuration.home.path
-        server = EmbeddedPostgres.run_by_another(home) if configuration.needs_postgres else None
+        server = _server(configuration)
     except CannotStart as error:
         sys.stderr.write(f"{error}\n")
         return 1
     environment = configuration.administration_environment(server)
     command = manage(*arguments)
     return subprocess.run(command, env=environment, check=False).returncode
+
+
+def _server(configuration: Configuration) -> EmbeddedPostgres | None:
+    """The server that runs for the home, if one is needed; otherwise the home alone."""
+    if configuration.needs_postgres:
+        return EmbeddedPostgres.run_by_another(configuration.home.path)
+    configuration.home.prepare()
+    return None
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
-from pgmq.install import get_embedded_install_sql
 from psycopg import sql
 
+from payflow.runtime.errors import CannotStart
 from payflow.runtime.secrets_file import SecretsFile
 
 SUPERUSER = "postgres"
@@ -99,7 +99,21 @@ def _limit_connections(connection: Connection) -> None:
 def _ensure_queues(connection: Connection) -> None:
     # One transaction: a half-installed schema would look like an installed one.
     if not _exists(connection, "SELECT 1 FROM pg_namespace WHERE nspname = %s", "pgmq"):
-        connection.execute(get_embedded_install_sql().encode())
+        connection.execute(_install_sql())
+
+
+def _install_sql() -> bytes:
+    # Only now: who names a database and a broker needs neither this server nor that package.
+    try:
+        from pgmq.install import get_embedded_install_sql
+    except ImportError:
+        raise CannotStart(
+            "The embedded PostgreSQL needs the extra that comes with it: pip install "
+            "'payflow[embedded]', or `make run`, which does. Or set DATABASE_URL and "
+            "CELERY_BROKER_URL."
+        ) from None
+    text: str = get_embedded_install_sql()
+    return text.encode()
 
 
 def _exists(connection: Connection, query: LiteralString, name: str) -> bool:

@@ -6,6 +6,7 @@ identifies nobody, so the start time of the group's leader goes with it.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from payflow.runtime import variables
 from payflow.runtime.home import PROJECT
 from payflow.runtime.processes import (
     environment_of,
@@ -106,6 +108,7 @@ class Register:
         self._guardian = subprocess.Popen(
             [sys.executable, "-m", "payflow.runtime.guardian"],
             cwd=PROJECT,
+            env=variables.of_the_system(os.environ),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ It has one thread for decisions, this one, and one per child that only listens. 
 in a signal handler: it sets an event, which every wait here looks at.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -16,19 +17,14 @@ from payflow.runtime.console import Console
 from payflow.runtime.database import NAME as POSTGRES
 from payflow.runtime.database import Database
 from payflow.runtime.errors import Cancelled, CannotStart
-from payflow.runtime.parts import Part, all_parts, manage, sandbox_part
+from payflow.runtime.parts import ENSURE_ADMIN, MIGRATE, Part, all_parts, sandbox_part
+from payflow.runtime.private_files import UMASK
 from payflow.runtime.processes import wait_until
 from payflow.runtime.register import Register
 
 _STOP_SECONDS = 10
 _DEATHS_BEFORE_READY = 3
 _TICK_SECONDS = 0.1
-
-# What a step writes goes to its log, and to the screen only when it fails.
-_EVERYTHING = ("",)
-
-MIGRATE = Part("migrate", manage("migrate", "--database=owner", "--noinput"), hidden=_EVERYTHING)
-ENSURE_ADMIN = Part("admin", manage("ensure_admin"), hidden=_EVERYTHING)
 
 
 class Supervisor:
@@ -63,6 +59,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         variables.forget_libpq()
+        os.umask(UMASK)
         try:
             self._configuration.home.prepare()
             with self._configuration.home.locked(self._configuration.url):
@@ -233,5 +230,4 @@ def parts_of(configuration: Configuration) -> tuple[Part, ...]:
 
 
 def _failure(child: Child, what: str) -> str:
-    last_lines = "\n".join(f"    {line}" for line in child.last_lines)
-    return f"{child.part.name} {what}. Its last lines:\n{last_lines}"
+    return f"{child.part.name} {what}.{child.evidence}"

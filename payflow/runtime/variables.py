@@ -5,6 +5,10 @@ import re
 from collections.abc import Mapping
 
 _LIBPQ = re.compile(r"PG[A-Z]+")
+_OF_THE_SYSTEM = re.compile(
+    r"PATH|HOME|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|LD_LIBRARY_PATH|VIRTUAL_ENV|NO_COLOR"
+    r"|PYTHON[A-Z]+|COVERAGE_[A-Z_]+"
+)
 
 
 def text(name: str, default: str = "", *, source: Mapping[str, str] | None = None) -> str:
@@ -15,6 +19,11 @@ def text(name: str, default: str = "", *, source: Mapping[str, str] | None = Non
 def without_libpq(source: Mapping[str, str]) -> dict[str, str]:
     """A copy without `PGHOST`, `PGSERVICE` and their kind, which would bend every connection."""
     return {name: value for name, value in source.items() if not _LIBPQ.fullmatch(name)}
+
+
+def of_the_system(source: Mapping[str, str]) -> dict[str, str]:
+    """What any program needs to run at all, and nothing that is a secret of ours or another's."""
+    return {name: value for name, value in source.items() if _OF_THE_SYSTEM.fullmatch(name)}
 
 
 def forget_libpq() -> None:

@@ -24,6 +24,7 @@ def main() -> int:
         return _cannot("PAYFLOW_SANDBOX_SECRET must be set to printable ASCII.")
     if webhook_url and not is_loopback(webhook_url):
         return _cannot("PAYFLOW_SANDBOX_STRIPE_WEBHOOK_URL must be http to this machine.")
+    os.umask(0o077)  # the book tells who paid whom
     # Before any thread is started: they inherit it, so the signals wait for sigwait() below.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:

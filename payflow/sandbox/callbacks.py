@@ -76,11 +76,15 @@ def is_loopback(url: str) -> bool:
 
 def is_web_address(url: str) -> bool:
     """Whether a text is a URL of printable characters that a payer may be sent to."""
-    if len(url) > _LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
+    if len(url) > _LONGEST_URL or not url.isascii() or not url.isprintable():
+        return False
+    # Browsers take a backslash for a slash, and what is before an @ for a login.
+    if " " in url or "\\" in url:
         return False
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        has_host = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        return parts.scheme in ("http", "https") and has_host
     except ValueError:
         return False
 

@@ -1,9 +1,10 @@
 """Request serializers that refuse what they do not know, and the fields of the API's contract."""
 
+import re
 from datetime import UTC, datetime
 from functools import cache
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
@@ -155,24 +156,51 @@ class Instant(serializers.DateTimeField):
 
 
 class WebAddress(Line):
-    """An http or https address without a login in it."""
+    """
+    An http or https address without a login in it, that browsers read as we do.
+
+    They mend what is no address: a backslash becomes a slash, tabs, line breaks and outer spaces
+    go, one slash is as good as two, `%2e` and full-width letters become part of a host. Only what
+    needs no mending is taken: RFC 3986's characters, and as host a name in ASCII or an IP address.
+    """
 
     default_error_messages = {"not_address": "Send an http or https address."}
 
     def to_internal_value(self, data: Any) -> str:
         """The address."""
         text = super().to_internal_value(data)
-        try:
-            parts = urlsplit(text)
-            is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
-            has_login = "@" in parts.netloc
-        except ValueError:
-            is_address = has_login = False
-        if not is_address or has_login or " " in text or not text.isascii():
+        found = _WEB_ADDRESS.fullmatch(text)
+        if found is None or not _is_host(found["host"]) or not _is_port(found["port"]):
             self.fail("not_address")
         return text
 
 
+_WEB_ADDRESS = re.compile(
+    r"(?i:https?)://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?:[/?#](?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?"
+)
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+# A last label of digits, or `0x…`, makes browsers read all of it as an IPv4 address.
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
+
+
+def _is_host(host: str) -> bool:
+    try:
+        if host.startswith("["):
+            return bool(IPv6Address(host[1:-1]))
+        labels = host.removesuffix(".").split(".")
+        if _NUMBER.fullmatch(labels[-1]):
+            return bool(IPv4Address(host))
+    except ValueError:
+        return False
+    return len(host) <= _MAX_HOST and all(map(_LABEL.fullmatch, labels))
+
+
+def _is_port(port: str | None) -> bool:
+    return port is None or 0 < int(port) <= 65_535
+
+
+_MAX_HOST = 253
 _MAX_INSTANT = 40
 
 

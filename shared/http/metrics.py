@@ -1,4 +1,4 @@
-"""Counts requests, by the route that answered: never by path, so that no id becomes a label."""
+"""Counts and logs requests, by the route that answered: never by path, which would name an id."""
 
 import time
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from prometheus_client import Counter
 
 from shared import metrics
+from shared.http import request_log
 from shared.metrics import BatchHistogram
 
 _REQUESTS = metrics.counter(
@@ -25,19 +26,21 @@ _PAGES = ("admin/",)
 
 
 class RequestMetricsMiddleware:
-    """Counts every request and its time; outermost, so that it sees what the others answer."""
+    """Counts, times and logs every request; outermost, so that it sees what the others answer."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         """Keep the rest of the chain."""
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer, and count."""
+        """Answer, count, and log."""
         started = time.perf_counter()
         response = self._get_response(request)
         route, method = route_of(request), method_of(request)
-        _seconds(route, method).observe(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        _seconds(route, method).observe(seconds)
         _requests(route, method, response.status_code).inc()
+        request_log.write(request, response, method=method, seconds=seconds)
         return response
 
 

@@ -5,12 +5,13 @@ Errors as RFC 9457 `application/problem+json`: one shape for everything that goe
 merchant's data.
 """
 
+import sys
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import DisallowedHost, PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views import defaults
@@ -46,6 +47,7 @@ _DETAILS = {
 _DJANGO_PROBLEMS: dict[type[Exception], tuple[int, str, str]] = {
     Http404: (404, "not_found", "There is no such thing."),
     UnreadablePostError: (408, "request_timeout", "The body did not arrive in time."),
+    DisallowedHost: (400, "host_not_served", "The host that the request names is not served here."),
     PermissionDenied: (400, "bad_request", "The request is not acceptable."),
     SuspiciousOperation: (400, "bad_request", "The request is not acceptable."),
 }
@@ -115,6 +117,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400."""
+    if isinstance(exception, DisallowedHost):
+        return problem_response(*_DJANGO_PROBLEMS[DisallowedHost])
     return problem_response(400, "bad_request", "The request is not acceptable.")
 
 
@@ -127,6 +131,7 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500: what went wrong outside the views."""
+    log.error("unanticipated error", exc_info=sys.exc_info()[1])
     return problem_response(500, "internal_error", "Something went wrong on our side.")
 
 

@@ -1,5 +1,7 @@
 """One file per message, whatever the second and whoever sends."""
 
+import os
+import stat
 from collections.abc import Iterator
 from email import message_from_bytes
 from pathlib import Path
@@ -36,6 +38,17 @@ class TestEmlFiles:
 
         (file,) = directory.iterdir()
         assert message_from_bytes(file.read_bytes())["Subject"] == "again"
+
+    def test_are_their_owners_alone(self, directory: Path) -> None:
+        before = os.umask(0)  # as careless as can be
+        try:
+            send("one")
+            send("one", "again")
+        finally:
+            os.umask(before)
+        (file,) = directory.iterdir()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
     def test_stay_in_their_directory(self, directory: Path) -> None:
         send("../../etc/passwd")

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from payflow.client import Client
 from payflow.runtime import variables
 from payflow.runtime.embedded_postgres import EmbeddedPostgres
+from payflow.runtime.errors import CannotStart
 from payflow.runtime.hammer import Hammer
 from payflow.runtime.hammer.client import PATIENCE, RacingMerchant, SandboxControl
 from payflow.runtime.scratch import PlatformDidNotStart, platform, scratch_home
@@ -69,7 +71,7 @@ def _target(url: str) -> Iterator[Target]:
         secret = variables.text("PAYFLOW_SANDBOX_SECRET")
         yield url, SandboxControl(sandbox_url, secret), variables.text("DATABASE_URL")
         return
-    with scratch_home("hammer") as home, EmbeddedPostgres(home / "server") as server:
+    with scratch_home("hammer") as home, _server(home / "server") as server:
         urls = {
             "DATABASE_URL": server.app_url,
             "DATABASE_OWNER_URL": server.owner_url,
@@ -81,6 +83,15 @@ def _target(url: str) -> Iterator[Target]:
         with platform(home, **urls) as running:
             sandbox = SandboxControl(running.sandbox_url, running.sandbox_secret)
             yield running.url, sandbox, server.app_url
+
+
+@contextmanager
+def _server(home: Path) -> Iterator[EmbeddedPostgres]:
+    try:
+        with EmbeddedPostgres(home) as server:
+            yield server
+    except CannotStart as error:
+        raise CommandError(str(error)) from None
 
 
 def _hammer(url: str, sandbox: SandboxControl, database: str, *, lanes: int) -> Hammer:

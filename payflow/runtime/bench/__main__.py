@@ -6,6 +6,7 @@ from collections import Counter
 
 from payflow.runtime.bench import brokers, chain, floor, registry, slow
 from payflow.runtime.bench.ground import Ground, ground, say
+from payflow.runtime.errors import CannotStart
 
 _PAYMENTS = int(os.environ.get("BENCH_PAYMENTS", "2000"))
 _FLOOR_SECONDS = int(os.environ.get("BENCH_FLOOR_SECONDS", "5"))
@@ -62,4 +63,7 @@ _MEASURES = {
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except CannotStart as error:
+        sys.exit(str(error))

@@ -28,7 +28,8 @@ class Refusal:
         """Status line, headers and body, as waitress's tasks ask for them."""
         correlation_id = str(new_id())
         log.info(
-            "request refused by the server",
+            "request",
+            route="none",
             status=int(self.status),
             code=self.code,
             correlation_id=correlation_id,

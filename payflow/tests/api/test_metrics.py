@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from payflow import scraping
 from payflow.runtime.home import PROJECT
 from payflow.runtime.ports import free_port
-from payflow.tests.processes import database_urls
+from payflow.tests.processes import database_urls, wait_until, worker
 from shared.event_bus import _metrics, drain, measuring
 from shared.models import Publication
 from shared.testing.api import payment_body, problem_in, registered_merchant
@@ -291,6 +291,18 @@ _metrics.failed("ledger.post_movements")
 print("counted", flush=True)
 import sys; sys.stdin.read()
 """
+
+
+def asked(port: str) -> bytes:
+    """What is told at a port; nothing while nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            told: bytes = answer.read()
+    except OSError:
+        return b""
+    return told
+
+
 READING = """
 import django; django.setup()
 from prometheus_client import generate_latest
@@ -340,6 +352,20 @@ class TestProcesses:
         assert value(told, "payflow_listener_run_seconds_count", **labels) == 6
         files = {path.name for path in (tmp_path / "metrics").glob("*.db")}
         assert files == {f"{kind}_{slot}.db" for kind in ("counter", "histogram") for slot in "01"}
+
+    @pytest.mark.django_db
+    def test_of_a_worker_alone_are_served_at_its_own_port(self, tmp_path: Path) -> None:
+        port = str(free_port())
+        with (
+            worker(tmp_path, PAYFLOW_METRICS_PORT=port) as first,
+            worker(tmp_path, name="other", PAYFLOW_METRICS_PORT=port) as second,
+        ):
+            first.start()
+            # It is ready a moment before it serves.
+            wait_until(lambda: b"payflow_intent_run_seconds" in asked(port), first.output)
+            second.start()  # and goes on without the port
+            wait_until(lambda: "metrics are not served" in second.output(), second.output)
+            assert second.exit_code is None
 
     @pytest.mark.django_db
     def test_of_a_dispatcher_alone_are_served_at_its_own_port(self) -> None:

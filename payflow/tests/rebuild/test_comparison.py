@@ -1,6 +1,8 @@
 """What counts as a difference between two traces of a story, and what does not."""
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,6 +13,7 @@ from payflow.rebuild.traces import Trace
 
 STORY = uuid4()
 HELD, TAKEN, POSTED = (str(uuid4()) for _ in range(3))
+SAID = json.dumps({"payload": {"amount": "2.50", "email": "a@b.example"}, "version": 1})
 EVENTS = [
     (HELD, "Payment.Transaction.Authorised"),
     (TAKEN, "Payment.Transaction.Captured"),
@@ -26,7 +29,8 @@ def entry(
 
 
 def trace(*entries: Booked, records: list[tuple[str, str]] | None = None) -> Trace:
-    return Trace(STORY, EVENTS, list(entries), EVENTS if records is None else records)
+    told = [(*record, SAID) for record in (EVENTS if records is None else records)]
+    return Trace(STORY, EVENTS, list(entries), told)
 
 
 def differences(running: Trace, rebuilt: Trace, *undelivered: tuple[str, str]) -> list[Difference]:
@@ -67,6 +71,31 @@ class TestTrail:
         (missing,) = differences(trace(records=EVENTS[1:]), trace())
         assert (missing.what, missing.found_in) == ("trail", "rebuilt")
         assert len(differences(trace(records=renamed), trace())) == 2
+
+    @pytest.mark.parametrize(
+        ("said", "members"),
+        [
+            ({"payload": {"amount": "9.99", "email": "a@b.example"}}, "payload.amount"),
+            ({"payload": {"amount": 2.5, "email": "a@b.example"}}, "payload.amount"),
+            ({"payload": {"amount": "2.50"}}, "payload.email"),
+            (
+                {"payload": {"email": "x", "amount": "1", "new": None}},
+                "payload.amount, payload.email, payload.new",
+            ),
+            ({"version": 2}, "version"),
+            ({"version": True}, "version"),
+            ({"payload": None}, "payload"),
+        ],
+    )
+    def test_differs_by_what_a_record_says(self, said: dict[str, Any], members: str) -> None:
+        altered = json.dumps(json.loads(SAID) | said, sort_keys=True)
+        ours = trace()
+        ours.records[1] = (*EVENTS[1], altered)
+        (found,) = differences(ours, trace())
+        assert (found.what, found.found_in) == ("altered", "running")
+        assert found.detail == f"event {TAKEN}  Payment.Transaction.Captured: {members}"
+        assert "b.example" not in str(found)
+        assert differences(ours, trace(), (TRAIL, TAKEN)) == []
 
     def test_differs_by_the_order_of_one_publisher(self) -> None:
         turned = [EVENTS[1], EVENTS[0], EVENTS[2]]

@@ -23,8 +23,19 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])),
 print("serving", flush=True)
 server.serve_forever()
 """
-WORKER = "import os, time; print('pid', os.getpid()); print('stand-in ready.'); time.sleep(60)"
+# Writes a file as libraries do, without a thought for who may read it.
+WORKER = """
+import os, time
+open(os.path.join(os.environ["PAYFLOW_HOME"], "left-by-a-part"), "w").close()
+print("pid", os.getpid()); print("stand-in ready."); time.sleep(60)
+"""
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf'); time.sleep(60)"
+# Serves, and refuses whoever asks whether it is ready.
+_REFUSAL = b'{"code":\n "no_such_host"}'
+REFUSING = WEB.replace('"PORT"', '"OTHER_PORT"').replace(
+    "self.send_response(200); self.end_headers()",
+    f"self.send_response(400); self.end_headers(); self.wfile.write({_REFUSAL!r})",
+)
 BROKEN = "import sys; print('no such thing'); sys.exit(3)"
 
 
@@ -37,6 +48,14 @@ def parts(configuration: Configuration, kind: str) -> list[Part]:
         "broken": [Part("broken", (sys.executable, "-c", BROKEN), ready_line="never")],
         "stubborn": [Part("stubborn", (sys.executable, "-c", STUBBORN), ready_line="deaf")],
         "sandbox": [sandbox_part(configuration.sandbox_port, configuration.home.sandbox_book)],
+        "refusing": [
+            Part(
+                "refusing",
+                (sys.executable, "-c", REFUSING),
+                ready_url=f"http://127.0.0.1:{configuration.text('OTHER_PORT')}/ready",
+                ready_within_seconds=2,
+            )
+        ],
         "slow": [Part("slow", worker.command, ready_line="never", ready_within_seconds=1)],
     }
     return [web, worker, *others.get(kind, [])]

@@ -11,6 +11,7 @@ import pytest
 
 from payflow.runtime.errors import AlreadyRunning
 from payflow.runtime.home import PROJECT, Home
+from payflow.runtime.private_files import LogFile
 from payflow.runtime.secrets_file import SecretsFile
 
 URL = "http://127.0.0.1:8000"
@@ -46,6 +47,50 @@ class TestHome:
         assert stat.S_IMODE(made.secrets.path.stat().st_mode) == 0o600
         assert stat.S_IMODE(made.mail.stat().st_mode) == 0o700
         assert stat.S_IMODE(made.logs.stat().st_mode) == 0o700
+
+    def test_closes_what_an_older_start_left_open(self, tmp_path: Path) -> None:
+        home = Home(tmp_path / "home")
+        home.mail.mkdir(parents=True)
+        old = [home.mail / "a.eml", home.path / "sandbox.sqlite3-wal", home.children]
+        for path in old:
+            path.touch()
+            path.chmod(0o664)
+        home.mail.chmod(0o775)
+        home.path.chmod(0o755)
+        home.prepare()
+        assert {stat.S_IMODE(path.stat().st_mode) for path in old} == {0o600}
+        assert stat.S_IMODE(home.mail.stat().st_mode) == 0o700
+        passing = 0o711 if os.geteuid() == 0 else 0o700
+        assert stat.S_IMODE(home.path.stat().st_mode) == passing
+
+    def test_leaves_alone_what_is_not_its_own(self, tmp_path: Path) -> None:
+        home = Home(tmp_path / "home")
+        home.mail.mkdir(parents=True)
+        others = [home.path / "thesis.txt", tmp_path / "elsewhere"]
+        for path in others:
+            path.touch()
+            path.chmod(0o644)
+        (home.mail / "link").symlink_to(tmp_path / "elsewhere")
+        (home.path / "postgres").mkdir()
+        (home.path / "postgres").chmod(0o755)  # its user's affair
+        home.prepare()
+        assert {stat.S_IMODE(path.stat().st_mode) for path in others} == {0o644}
+        assert stat.S_IMODE((home.path / "postgres").stat().st_mode) == 0o755
+
+
+class TestLogFile:
+    def test_is_put_aside_when_it_has_grown_long(self, tmp_path: Path) -> None:
+        path = tmp_path / "web.log"
+        log = LogFile(path, limit_bytes=100)
+        for number in range(60):
+            log.write(b"line %02d\n" % number)
+        log.close()
+        both = (tmp_path / "web.log.1").read_text() + path.read_text()
+        assert both.splitlines()[-1] == "line 59"
+        assert len(both.splitlines()) < 60 - 15
+        for file in (path, tmp_path / "web.log.1"):
+            assert file.stat().st_size <= 110
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 class TestSecretsFile:

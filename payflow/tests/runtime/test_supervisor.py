@@ -14,7 +14,10 @@ import urllib3
 
 from payflow.runtime.embedded_postgres import is_free
 from payflow.runtime.home import Home
-from payflow.runtime.processes import find_process, wait_until
+from payflow.runtime.parts import SECRETS
+from payflow.runtime.ports import free_port
+from payflow.runtime.processes import environment_of, find_process, wait_until
+from payflow.runtime.register import Register
 
 Spawn = Callable[..., subprocess.Popen[str]]
 
@@ -140,6 +143,73 @@ class TestPartsThatFail:
         refused = run("slow")
         assert refused.ended() == 1
         assert "slow was not ready after 1 s" in refused.text
+
+    def test_a_part_that_is_never_ready_shows_what_it_answered_and_wrote(
+        self, run: Callable[..., Run]
+    ) -> None:
+        other = free_port()
+        refused = run("refusing", OTHER_PORT=str(other))
+        assert refused.ended() == 1
+        url = f"http://127.0.0.1:{other}/ready"
+        assert f'{url} answered 400 {{"code": "no_such_host"}}. Its last lines:' in refused.text
+        assert re.search(r"payflow +\|     serving", refused.text), refused.text
+
+
+class TestWhatAHomeHolds:
+    def test_is_its_owners_alone(self, run: Callable[..., Run], home: Path) -> None:
+        before = os.umask(0)  # as careless as can be
+        try:
+            open_home(home)
+            running = run("sandbox", PAYFLOW_SANDBOX_URL="", PAYFLOW_SANDBOX_SECRET="")
+            assert running.says("PayFlow is running"), running.text
+        finally:
+            os.umask(before)
+        passing = {home} if os.geteuid() == 0 else set()  # PostgreSQL's user has to pass through
+        found = [home, *home.rglob("*")]
+        assert {"sandbox.sqlite3", "sandbox.sqlite3-wal", "sandbox.sqlite3-shm"} <= {
+            path.name for path in found
+        }
+        open_ones = {path for path in found if path.stat().st_mode & 0o077}
+        assert open_ones <= passing
+        assert home.stat().st_mode & 0o066 == 0
+
+
+def open_home(home: Path) -> None:
+    """A home as an older start left it."""
+    for directory in (home, home / "logs", home / "mail", home / "metrics"):
+        directory.mkdir(mode=0o755)
+    for name in ("logs/web.log", "mail/a.eml", "celerybeat-schedule", "sandbox.sqlite3"):
+        (home / name).touch(mode=0o644)
+
+
+class TestSecrets:
+    def test_reach_the_parts_that_need_them(self, run: Callable[..., Run]) -> None:
+        given = {name: f"secret-{name.lower()}" for name in SECRETS}
+        given |= {"PAYFLOW_SANDBOX_URL": "", "MINE": "secret-mine", "DATABASE_OWNER_URL": "x"}
+        running = run("sandbox", **given)
+        assert running.says("PayFlow is running"), running.text
+        children = json.loads((running.home / "children.json").read_text())
+        told = {child["name"]: environment_of(child["pgid"]) for child in children}
+        assert {"sandbox", "web", "worker"} <= set(told)
+        secrets = re.findall(r"secret-\w+", told["sandbox"])
+        assert secrets == ["secret-payflow_sandbox_secret"]
+        for name in ("web", "worker"):  # stand-ins, which name none
+            assert re.findall(r"secret-\w+", told[name]) == ["secret-mine"]
+
+    def test_do_not_reach_the_guardian(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PAYFLOW_KEY_RING", "secret-ring")
+        register = Register(tmp_path / "children.json")
+        register.tend()
+        try:
+            assert register.guardian_pid is not None
+            wait_until(lambda: "PATH=" in environment_of(register.guardian_pid or 0), 5)
+            environment = environment_of(register.guardian_pid)
+        finally:
+            register.close()
+        assert "PATH=" in environment
+        assert "secret" not in environment
 
 
 class TestKilledSupervisor:

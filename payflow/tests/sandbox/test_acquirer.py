@@ -211,6 +211,7 @@ BAD: list[dict[str, Any]] = [
     {"instrument": {"type": "CARD", "number": "4242424242424242", "expMonth": 13, "expYear": 2030}},
     {"returnUrl": "javascript:alert(1)"},
     {"returnUrl": "http://example.com/\r\nX: y"},
+    {"returnUrl": "https://shop.example\\@evil.example/"},
     {"callbackUrl": "ftp://127.0.0.1/"},
 ]
 

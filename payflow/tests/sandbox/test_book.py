@@ -1,5 +1,6 @@
 """The book: append-only, and still there after `kill -9`."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -147,3 +148,18 @@ class TestStart:
             check=True,
         )
         assert found.stdout == "[]\n"
+
+
+class TestFiles:
+    def test_are_their_owners_alone(self, tmp_path: Path) -> None:
+        """Also in a directory that everybody may look into: the book tells who paid whom."""
+        book = tmp_path / "book.sqlite3"
+        before = os.umask(0)  # as careless as can be
+        try:
+            sandbox = Sandbox(book).start()
+        finally:
+            os.umask(before)
+        sandbox.authorise(key=new_key())
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("book.sqlite3*")}
+        sandbox.stop()
+        assert modes == {f"book.sqlite3{more}": 0o600 for more in ("", "-wal", "-shm")}

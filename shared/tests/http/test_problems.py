@@ -144,7 +144,8 @@ class TestProblem:
 
         refused(client.get("/api/v1/nothing"), 404, "not_found")
         refused(client.get("/nothing"), 404, "not_found")
-        refused(client.get("/api/v1/health", HTTP_HOST="evil.example"), 400, "bad_request")
+        stranger = client.get("/api/v1/payments", HTTP_HOST="evil.example")
+        refused(stranger, 400, "host_not_served")
         refused(post(HTTP_TRANSFER_ENCODING="chunked"), 411, "length_required")
         refused(post(HTTP_TRANSFER_ENCODING="identity"), 411, "length_required")
         refused(post(data=b"x" * 65_537), 413, "body_too_large")
