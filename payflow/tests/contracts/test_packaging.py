@@ -115,6 +115,7 @@ class TestCompose:
 
     def test_passes_settings_to_every_process_that_reads_settings(self) -> None:
         webs = {"PAYFLOW_WEB_WORKERS", "PAYFLOW_WEB_THREADS", "PAYFLOW_REGISTRATIONS_PER_HOUR"}
+        webs |= {"PAYFLOW_TRUSTED_PROXIES"}
         workers = {name for name in named_by_example if "EMAIL" in name}
         sandboxes = {"PAYFLOW_SANDBOX_STRIPE_WEBHOOK_URL"}
         settings = named_by_example & variables_read() - SECRETS - NOT_FOR_CONTAINERS
@@ -237,7 +238,7 @@ def imported_from_elsewhere() -> Iterator[tuple[str, str]]:
             continue
         for node in ast.parse(text).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
+            if isinstance(node, ast.ImportFrom) and not node.level:
                 names = [node.module or ""]
             yield from (
                 (path, name.partition(".")[0])
