@@ -204,6 +204,19 @@ _MAX_HOST = 253
 _MAX_INSTANT = 40
 
 
+class WrittenAmount(str):
+    """An amount as it was written: how many decimals matters to its currency, not to its value."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> str:
+        """The same for 250, 250.0 and 250.00."""
+        whole, _, decimals = self.partition(".")
+        decimals = decimals.rstrip("0")
+        return f"{whole}.{decimals}" if decimals else whole
+
+
 def read_amount(text: str | None, currency: str) -> int | None:
     """
     The minor units of an optional `amount` field in a currency the body does not name.
@@ -222,11 +235,11 @@ def read_amount(text: str | None, currency: str) -> int | None:
 class Amount(serializers.Field[Any, Any, Any, Any]):
     """A decimal string in major units; validated with its currency by `WithAmount`."""
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: Any) -> "WrittenAmount":
         """The text, if it is one."""
         if not isinstance(data, str):
             raise serializers.ValidationError('Send a decimal string such as "250.00".')
-        return data
+        return WrittenAmount(data)
 
     def to_representation(self, value: Any) -> Any:
         """As it is."""

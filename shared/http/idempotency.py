@@ -27,6 +27,7 @@ from rest_framework.response import Response
 from shared import clock, crypto, db
 from shared.errors import Conflict, Invalid
 from shared.http.card_numbers import CardNumberRefused, contains_card_number
+from shared.http.fields import WrittenAmount
 from shared.http.principal import Principal, Signed, principal_of
 from shared.http.rendering import Renderer
 from shared.models import BURNT, IdempotencyKeyInUse
@@ -156,7 +157,11 @@ def key_of(request: Request, validated: dict[str, Any], principal: Principal) ->
 
 
 def _fingerprint(method: str | None, path: str, validated: dict[str, Any]) -> bytes:
-    fields = {name: value for name, value in validated.items() if name != "idempotencyKey"}
+    fields = {
+        name: value.value if isinstance(value, WrittenAmount) else value
+        for name, value in validated.items()
+        if name != "idempotencyKey"
+    }
     message = json.dumps([method, path, fields], sort_keys=True, default=str)
     return crypto.fingerprint(message.encode(), purpose="idempotent request")
 

@@ -224,6 +224,9 @@ class TestUndecided:
         assert Told.by(merchant.post("/payments", body)) == Told(202, first.content, is_replay=True)
 
 
+SAME_PAYEE = {"payeeAccountId": "01890a5d-ac96-774b-bcce-b302099a8057"}
+
+
 class TestReuse:
     @pytest.mark.parametrize(
         "change",
@@ -245,6 +248,15 @@ class TestReuse:
         before = Written.now()
         refused(merchant.post("/payments", body | change), 409, "idempotency_key_reused")
         assert Written.now() == before
+
+    @pytest.mark.parametrize("amount", ["250", "250.0", "250.00"])
+    def test_is_about_values_and_not_how_they_are_written(
+        self, merchant: SigningClient, amount: str
+    ) -> None:
+        first = merchant.post("/payments", payment_body(idempotencyKey=KEY) | SAME_PAYEE)
+        again = payment_body(idempotencyKey=KEY, amount=amount) | SAME_PAYEE
+        repeat = merchant.post("/payments", dict(reversed(again.items())))
+        assert (repeat.status_code, repeat.json()) == (202, first.json())
 
     def test_at_another_address_is_refused(self, merchant: SigningClient) -> None:
         body = payment_body(idempotencyKey=KEY)
