@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from payments.api import views
 from shared.event_bus import drain
 from shared.http.idempotency import Answer, _Attempt
+from shared.models import IdempotencyKeyInUse
 from shared.testing.api import payment_body, registered_merchant
 from shared.testing.races import race
 from shared.testing.signing import SigningClient
@@ -71,15 +71,24 @@ class TestUndecided:
             told.append(Told.by(merchant.post("/payments", body)))  # looks between look and store
             return Answer(201, {"status": "SEEN LATER"})
 
-        merchant.post("/payments", body)
+        subject_id = UUID(merchant.post("/payments", body).json()["paymentId"])
         drain()
         attempt = _Attempt(UUID(merchant.merchant_id), KEY, b"", timedelta(days=1))
-        late = attempt._look(uuid4(), look, is_repeat=False)
+        late = attempt._look(subject_id, look, is_repeat=False)
         assert (late.status_code, late.data, "Idempotent-Replayed" in late.headers) == (
             201,
             told[0].body,
             False,
         )
+
+    def test_is_not_stored_for_another_request_that_has_the_key_by_now(
+        self, merchant: SigningClient
+    ) -> None:
+        merchant.post("/payments", payment_body(idempotencyKey=KEY))
+        attempt = _Attempt(UUID(merchant.merchant_id), KEY, b"", timedelta(days=1))
+        with pytest.raises(IdempotencyKeyInUse):
+            attempt._look(uuid4(), lambda subject_id: Answer(201, {}), is_repeat=False)
+        assert record(merchant) == (None, None)
 
     def test_ends_once_for_all_who_look_at_once(self) -> None:
         merchant = registered_merchant()
@@ -98,7 +107,8 @@ class TestUndecided:
         self, merchant: SigningClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # The naive twin: whatever is answered is stored.
-        monkeypatch.setattr(views, "Answer", lambda *told, is_decided: Answer(*told))
+        always = property(lambda answer: True, lambda answer, is_decided: None)
+        monkeypatch.setattr(Answer, "is_decided", always)
         body = payment_body(idempotencyKey=KEY)
         first = merchant.post("/payments", body)
         drain()
