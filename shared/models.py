@@ -257,8 +257,8 @@ class IdempotencyRecord(models.Model):
     """
     That a key was used, by whom, for what, and the bytes that were answered.
 
-    `response` is sealed (it may show a secret) and written once; `subject_id` is what the first
-    request created, so that a repeat can join its wait.
+    `response` is sealed (it may show a secret), written once, and empty until there is a decision;
+    `subject_id` is what the first request created, so that repeats can look at it.
     """
 
     id = models.BigAutoField(primary_key=True)

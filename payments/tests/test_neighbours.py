@@ -9,8 +9,8 @@ from payments.models import Operation, Payment
 from payments.tests.conftest import SlowProcessor, demand, dispatching, payment_in, until
 from payments.use_cases.void_payment import void_payment
 from shared import clock
-from shared.event_bus._slots import Slots, Turn
 from shared.event_bus.dispatcher import CALLS_AT_ONCE
+from shared.event_bus.registered import all_intents
 from shared.identifiers import new_id
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +55,8 @@ class TestFlood:
         self, slow_processor: SlowProcessor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # The naive twin.
-        monkeypatch.setattr(Slots, "turns", lambda self: [Turn(self.free)] if self.free else [])
+        (calls_of_all,) = (one for one in all_intents() if one.id == "payments.operation")
+        monkeypatch.setitem(vars(calls_of_all), "by_merchant", False)
         flooding, neighbours = authorised(new_id(), FLOOD), authorised(new_id(), 1)
         hold_up(slow_processor, flooding)
         with dispatching():

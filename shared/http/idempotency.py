@@ -264,20 +264,21 @@ class _Attempt:
         answer = finish(subject_id)
         if not answer.is_decided:
             return _respond(answer)
-        return _respond(self._stored_once(answer), is_repeat=is_repeat)
+        return _respond(self._stored_once(subject_id, answer), is_repeat=is_repeat)
 
-    def _stored_once(self, answer: Answer) -> Answer:
+    def _stored_once(self, subject_id: UUID, answer: Answer) -> Answer:
         """The answer, unless somebody saw the decision before: then theirs."""
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE shared.idempotency_record SET status = %s, response = %s"
-                " WHERE merchant_id = %s AND key = %s AND response IS NULL",
-                [answer.status, self._seal(answer), self.merchant_id, self.key],
+                " WHERE merchant_id = %s AND key = %s AND subject_id = %s AND response IS NULL",
+                [answer.status, self._seal(answer), self.merchant_id, self.key, subject_id],
             )
             if cursor.rowcount == 1:
                 return answer
         _, _, status, response = self._stored()
-        assert status is not None and response is not None  # noqa: S101 - written once
+        if status is None or response is None:
+            raise IdempotencyKeyInUse  # its term ended meanwhile, and another request has the key
         return self._unseal(status, response)
 
     def _seal(self, answer: Answer) -> bytes:
