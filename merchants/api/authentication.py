@@ -23,6 +23,8 @@ class SignatureAuthentication(BaseAuthentication):
             name=merchant.name,
             email=merchant.email,
             signs_idempotency_header=verified.version > 1,
+            credential_id=verified.key.pk,
+            is_suspended=merchant.is_suspended,
         )
         return principal, None
 

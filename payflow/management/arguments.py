@@ -5,17 +5,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
-from shared.http.card_numbers import contains_card_number
-
-_LONGEST_LIST = 10_000
-_LONGEST_REASON = 500
+from shared.management.accounting import accounting, limit
 
 
 def _listing(parser: ArgumentParser) -> None:
     parser.add_argument("--parked", action="store_true", help="the rows that wait for somebody")
     parser.add_argument("--listener", default="", help="the rows of one listener")
     parser.add_argument("--story", type=UUID, help="the rows of one correlation id")
-    parser.add_argument("--limit", type=_limit, default=50, help="how many rows at most (50)")
+    parser.add_argument("--limit", type=limit, default=50, help="how many rows at most (50)")
     parser.add_argument("--json", action="store_true")
 
 
@@ -28,12 +25,12 @@ def _retrying(parser: ArgumentParser) -> None:
     parser.add_argument("ids", nargs="*", type=_number, metavar="ID", help="publications")
     parser.add_argument("--listener", default="", help="all that are parked for it")
     parser.add_argument("--all", action="store_true", help="all that are parked")
-    _accounting(parser)
+    accounting(parser)
 
 
 def _skipping(parser: ArgumentParser) -> None:
     parser.add_argument("ids", nargs="+", type=_number, metavar="ID", help="publications")
-    _accounting(parser)
+    accounting(parser)
 
 
 def _replaying(parser: ArgumentParser) -> None:
@@ -45,22 +42,11 @@ def _replaying(parser: ArgumentParser) -> None:
     parser.add_argument("--to", dest="last", type=_number, metavar="N", help="to this sequence")
     parser.add_argument("--since", type=_instant, metavar="T", help="published at T or later")
     parser.add_argument("--until", type=_instant, metavar="T", help="published before T")
-    _accounting(parser)
+    accounting(parser)
 
 
 def _rebuilding(parser: ArgumentParser) -> None:
     parser.add_argument("--into", required=True, metavar="URL", help="of an empty database")
-
-
-def _accounting(parser: ArgumentParser) -> None:
-    parser.add_argument("--reason", required=True, type=_reason, help="kept in the audit trail")
-    parser.add_argument("--actor", default="", help="who does this (the login of this machine)")
-
-
-def _limit(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= _LONGEST_LIST:
-        raise ArgumentTypeError(f"between 1 and {_LONGEST_LIST}")
-    return int(text)
 
 
 def _publication_or_event(text: str) -> int | UUID:
@@ -84,14 +70,6 @@ def _instant(text: str) -> datetime:
     except ValueError:
         raise ArgumentTypeError("an instant such as 2026-01-31T14:00Z") from None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def _reason(text: str) -> str:
-    if not 0 < len(text.strip()) <= _LONGEST_REASON:
-        raise ArgumentTypeError(f"say why, in at most {_LONGEST_REASON} characters")
-    if contains_card_number(text):
-        raise ArgumentTypeError("this looks like a card number, which must not be stored")
-    return text.strip()
 
 
 VERBS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from payflow.management.tables import age, instant, last_line, table
 from payflow.rebuild.comparison import Verdict
 from shared.event_bus.inspection import Piece, Told, Waiting
 from shared.event_bus.standing import Backlog
+from shared.management.tables import age, instant, last_line, table
 
 _ERROR_WIDTH = 90
 _COMPARED = ("postings", "records")

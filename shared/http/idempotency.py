@@ -74,6 +74,7 @@ class Accepted:
 
 Work = Callable[[str], Accepted]
 Finish = Callable[[UUID, bool], Answer]
+Repeat = Callable[[UUID], object]
 
 
 def answer_once(
@@ -83,6 +84,7 @@ def answer_once(
     *,
     finish: Finish | None = None,
     retention: timedelta = RETENTION,
+    before_repeat: Repeat | None = None,
 ) -> Response:
     """
     Run `work(key)` once per key in one transaction and answer with the same bytes for ever after.
@@ -90,6 +92,8 @@ def answer_once(
     `validated` are the request's validated fields, with `idempotencyKey` if the body has one.
     `finish(subject_id, joins)` waits for the outcome outside the transaction; it is called when
     `work` gave no answer, by the first request and by every repeat that joins its wait.
+    `before_repeat(subject_id)` is called before a stored answer is given again, and may refuse: for
+    an answer that must not be had for ever by whoever can sign.
 
     Raises:
         IdempotencyKeyRequired, IdempotencyKeyUnsigned, IdempotencyKeyMismatch: see `key_of`.
@@ -100,7 +104,8 @@ def answer_once(
     """
     principal = principal_of(request)
     key = key_of(request, validated, principal)
-    attempt = _Attempt(principal.merchant_id, key, _fingerprint(request, validated), retention)
+    fingerprint = _fingerprint(request, validated)
+    attempt = _Attempt(principal.merchant_id, key, fingerprint, retention, before_repeat)
     return attempt.answer(work, finish)
 
 
@@ -159,6 +164,7 @@ class _Attempt:
     key: str
     fingerprint: bytes
     retention: timedelta
+    before_repeat: Repeat | None = None
 
     def answer(self, work: Work, finish: Finish | None) -> Response:
         accepted, stored = db.run_in_transaction(lambda: self._begin(work))
@@ -228,6 +234,8 @@ class _Attempt:
         if not crypto.same(bytes(fingerprint), self.fingerprint):
             raise IdempotencyKeyReused
         if response is not None and status is not None:
+            if self.before_repeat is not None and subject_id is not None:
+                self.before_repeat(subject_id)
             return _respond(self._unseal(status, response), is_repeat=True)
         if finish is None or subject_id is None:
             raise IdempotencyKeyInUse

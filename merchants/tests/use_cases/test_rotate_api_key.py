@@ -7,30 +7,16 @@ from functools import partial
 import pytest
 import time_machine
 
-from merchants.models import ApiKey
-from merchants.use_cases.rotate_api_key import rotate_api_key
+from merchants.tests.keys import ROTATE, ask_rotation, rotate, status
 from shared import clock
 from shared.models import Event
-from shared.testing.api import payment_body, registered_merchant
+from shared.testing.api import payment_body, registered_merchant, send_v2
 from shared.testing.races import race
 from shared.testing.signing import SigningClient
 
 pytestmark = pytest.mark.django_db
 
 SECOND = timedelta(seconds=1)
-
-
-def rotate(merchant: SigningClient, overlap_seconds: int, key: str = "rotate") -> SigningClient:
-    """The merchant as it signs with the new key."""
-    answer = merchant.post(
-        "/merchants/keys/rotate", {"idempotencyKey": key, "overlapSeconds": overlap_seconds}
-    )
-    assert answer.status_code == 201, answer.content
-    return SigningClient(merchant.merchant_id, answer.json()["apiKey"])
-
-
-def status(merchant: SigningClient) -> int:
-    return int(merchant.get("/merchants/me").status_code)
 
 
 class TestRotateApiKey:
@@ -49,20 +35,30 @@ class TestRotateApiKey:
 
     def test_overlaps_for_a_day_unless_told_otherwise(self, merchant: SigningClient) -> None:
         with time_machine.travel(clock.now(), tick=False) as time:
-            answer = merchant.post("/merchants/keys/rotate", {"idempotencyKey": "k"}).json()
+            body = b'{"idempotencyKey": "k"}'
+            answer = send_v2(merchant, "POST", ROTATE, body).json()
             ends_at = clock.parse(answer["previousKeyExpiresAt"])
             assert ends_at == clock.now() + timedelta(days=1)
             assert clock.parse(answer["apiKeyExpiresAt"]) == clock.now() + timedelta(days=90)
             time.move_to(ends_at)
             assert status(merchant) == 401
 
-    def test_twice_leaves_every_key_its_shortest_time(self, merchant: SigningClient) -> None:
+    def test_replaces_the_key_that_signed_and_no_other(self, merchant: SigningClient) -> None:
         with time_machine.travel(clock.now(), tick=False) as time:
             second = rotate(merchant, 3600, "one")
             third = rotate(second, 60, "two")
             assert [status(one) for one in (merchant, second, third)] == [200, 200, 200]
             time.shift(60 * SECOND)
-            assert [status(one) for one in (merchant, second, third)] == [401, 401, 200]
+            assert [status(one) for one in (merchant, second, third)] == [200, 401, 200]
+
+    def test_never_lets_the_old_key_live_longer(self, merchant: SigningClient) -> None:
+        with time_machine.travel(clock.now(), tick=False) as time:
+            rotate(merchant, 60, "one")
+            answer = ask_rotation(merchant, 3600, "two").json()
+            ends_at = clock.parse(answer["previousKeyExpiresAt"])
+            assert ends_at == clock.now() + 60 * SECOND
+            time.move_to(ends_at)
+            assert status(merchant) == 401
 
     def test_tells_without_the_key(self, merchant: SigningClient) -> None:
         renewed = rotate(merchant, 60)
@@ -76,9 +72,7 @@ class TestRotateApiKey:
             return [sender.post("/payments", payment_body()).status_code for _ in range(5)]
 
         def turn() -> list[int]:
-            rotate_api_key(
-                merchant_id=ApiKey.objects.get().merchant_id, overlap_seconds=60, now=clock.now()
-            )
+            rotate(SigningClient(merchant.merchant_id, merchant.api_key), 60)
             return []
 
         works: list[Callable[[], list[int]]] = [pay, pay, turn, pay]

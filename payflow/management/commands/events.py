@@ -12,9 +12,7 @@
 Whatever changes something asks for a reason, which is audited with the name of who did it.
 """
 
-import getpass
 import json
-import os
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable
 from dataclasses import asdict
@@ -32,6 +30,7 @@ from shared.errors import DomainError
 from shared.event_bus import inspection, operating, standing
 from shared.event_bus.inspection import Chosen
 from shared.event_bus.replay import Range, replay
+from shared.management.accounting import operator_of
 from shared.models import Publication
 
 _HELP = __doc__
@@ -96,13 +95,13 @@ class Command(BaseCommand):
         if sum(map(bool, (ids, listener_id, everything))) != 1:
             raise CommandError("Name publications, or --listener, or --all.")
         if ids:
-            count = operating.retry(Publication, sorted(ids), **_operator(options))
+            count = operating.retry(Publication, sorted(ids), **operator_of(options))
         else:
-            count = operating.retry_all(listener_id=listener_id or None, **_operator(options))
+            count = operating.retry_all(listener_id=listener_id or None, **operator_of(options))
         self.stdout.write(f"{count} due again.")
 
     def _skip(self, options: dict[str, Any]) -> None:
-        count = operating.skip(Publication, sorted(set(options["ids"])), **_operator(options))
+        count = operating.skip(Publication, sorted(set(options["ids"])), **operator_of(options))
         self.stdout.write(f"{count} given up.")
 
     def _replay(self, options: dict[str, Any]) -> None:
@@ -110,7 +109,7 @@ class Command(BaseCommand):
         chosen = Range(**{name: value for name, value in facts.items() if value is not None})
         if chosen == Range():
             raise CommandError("Say which events: --story, --from and --to, --since and --until.")
-        count = replay(chosen, listener_id=options["listener"], **_operator(options))
+        count = replay(chosen, listener_id=options["listener"], **operator_of(options))
         if not count:
             raise CommandError("No retained event there that this listener takes and has done.")
         self.stdout.write(f"{count} publications made for {options['listener']}.")
@@ -132,18 +131,6 @@ class Command(BaseCommand):
             return
         for line in lines:
             self.stdout.write(line)
-
-
-def _operator(options: dict[str, Any]) -> dict[str, Any]:
-    actor = options["actor"] or _login()
-    return {"actor": actor, "reason": options["reason"], "now": clock.now()}
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return f"uid {os.getuid()}"
 
 
 def _plain(value: object) -> str:
