@@ -28,6 +28,10 @@ class Runner(StrEnum):
 DISPATCHER, CELERY = Runner.DISPATCHER, Runner.CELERY
 
 
+QUICK_TRIES = (2, 4, 8, 16)
+"""The pauses, in seconds, between the tries of what fails; after the last one it is parked."""
+
+
 class AlreadyRegistered(Exception):
     """Two listeners or intents claim one id; ids are stored, so each must be unique for ever."""
 
@@ -58,6 +62,8 @@ class Intent:
     lease_seconds: int
     when_parked: Callable[[Any], None] | None = field(default=None)
     prepare: Callable[[Sequence[Any]], Sequence[Any]] | None = field(default=None)
+    pauses: tuple[int, ...] = field(default=QUICK_TRIES)
+    """In seconds, after each failure but the last, which parks."""
 
 
 listeners: dict[str, Listener] = {}
@@ -105,6 +111,7 @@ def intent(  # noqa: PLR0913 - every one is a keyword with a meaning of its own
     lease_seconds: int,
     when_parked: Callable[[Row], None] | None = None,
     prepare: Callable[[Sequence[Row]], Sequence[Work]] | None = None,
+    pauses: tuple[int, ...] = QUICK_TRIES,
 ) -> Callable[[Callable[[Any], Outcome]], Callable[[Any], Outcome]]:
     """
     Register how a module's rows of outside work are run, and how their outcomes are recorded.
@@ -114,8 +121,9 @@ def intent(  # noqa: PLR0913 - every one is a keyword with a meaning of its own
     runs in a thread without a database; what it needs from there, `prepare` reads for all claimed
     rows at once: the function then takes what `prepare` made of its row.
     `record` takes the finished (row, outcome) pairs in one transaction, in which the rows are done
-    unless it makes them due again. A row that raises waits 2^n seconds and is PARKED after 5
-    failures; `when_parked` then runs in the transaction that parks it. A runner that dies loses its
+    unless it makes them due again. A row that raises waits as `pauses` say, in seconds and with
+    jitter, and is PARKED when there is none left: unless told otherwise, after 5 failures in half a
+    minute. `when_parked` then runs in the transaction that parks it. A runner that dies loses its
     lease after `lease_seconds`, and the row is claimed again.
     """
 
@@ -123,7 +131,7 @@ def intent(  # noqa: PLR0913 - every one is a keyword with a meaning of its own
         if intent_id in intents:
             raise AlreadyRegistered(intent_id)
         intents[intent_id] = Intent(
-            intent_id, rows, runs_in, run, record, lease_seconds, when_parked, prepare
+            intent_id, rows, runs_in, run, record, lease_seconds, when_parked, prepare, pauses
         )
         return run
 

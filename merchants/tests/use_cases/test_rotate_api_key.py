@@ -1,16 +1,22 @@
 """Rotating: no request fails inside the overlap, none passes after it."""
 
+import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
+from uuid import uuid4
 
 import pytest
 import time_machine
 
+from merchants import conf
+from merchants.models import ApiKey, Merchant
 from merchants.tests.keys import ROTATE, ask_rotation, rotate, status
+from merchants.use_cases.rotate_api_key import Rotated, rotate_api_key
+from merchants.use_cases.verify_request import InvalidSignature
 from shared import clock
 from shared.models import Event
-from shared.testing.api import payment_body, registered_merchant, send_v2
+from shared.testing.api import Written, payment_body, refused, registered_merchant, send_v2
 from shared.testing.races import race
 from shared.testing.signing import SigningClient
 
@@ -89,3 +95,83 @@ class TestRotateApiKey:
         assert len({merchant.api_key, *keys}) == 5
         senders = [SigningClient(merchant.merchant_id, key) for key in keys]
         assert [status(sender) for sender in senders] == [200] * 4
+
+
+def active_keys() -> int:
+    return ApiKey.objects.active(clock.now()).count()
+
+
+class TestLimit:
+    def test_is_five_active_keys(self, merchant: SigningClient) -> None:
+        for number in range(4):
+            rotate(merchant, 3600, f"key-{number}")
+        before = Written.now()
+        refused(ask_rotation(merchant, 3600, "one more"), 409, "too_many_active_keys")
+        assert Written.now() == before
+        assert active_keys() == 5
+
+    def test_leaves_a_rotation_that_ends_its_key_at_once(self, merchant: SigningClient) -> None:
+        for number in range(4):
+            rotate(merchant, 3600, f"key-{number}")
+        renewed = rotate(merchant, 0, "at once")
+        assert (status(merchant), status(renewed)) == (401, 200)
+        assert active_keys() == 5
+
+    def test_counts_no_ended_key(self, merchant: SigningClient) -> None:
+        for number in range(10):
+            merchant = rotate(merchant, 0, f"key-{number}")
+        assert status(merchant) == 200
+
+    def test_is_exact_when_many_rotate_at_once(self) -> None:
+        for overlap_seconds, expected in ((3600, [201] * 4 + [409] * 4), (0, [201] + [401] * 7)):
+            merchant = registered_merchant()
+            answers = race([partial(turn, merchant, overlap_seconds, n) for n in range(8)])
+            assert sorted(answers) == expected
+            left = ApiKey.objects.active(clock.now()).filter(merchant_id=merchant.merchant_id)
+            assert left.count() == (5 if overlap_seconds else 1)
+
+    def test_would_be_overrun_without_the_merchants_lock(self) -> None:
+        """The naive twin: each counts four, then all issue theirs."""
+        merchant = registered_merchant()
+        for number in range(3):
+            rotate(merchant, 3600, f"key-{number}")
+        all_counted = threading.Barrier(3, timeout=30)
+
+        def count_then_issue() -> ApiKey:
+            assert active_keys() < conf.MAX_ACTIVE_KEYS
+            all_counted.wait()
+            row = Merchant.objects.get()
+            return ApiKey.issue(merchant=row, now=clock.now())[0]
+
+        race([count_then_issue] * 3)
+        assert active_keys() > conf.MAX_ACTIVE_KEYS
+
+
+def turn(merchant: SigningClient, overlap_seconds: int, number: int) -> int:
+    sender = SigningClient(merchant.merchant_id, merchant.api_key)
+    return int(ask_rotation(sender, overlap_seconds, f"key-{number}").status_code)
+
+
+class TestKeyThatEndedMeanwhile:
+    """Between being let in and getting the merchant's lock."""
+
+    def rotate(self, key: ApiKey, now: datetime) -> Rotated:
+        return rotate_api_key(
+            merchant_id=key.merchant_id,
+            signed_with=key.pk,
+            fingerprint=uuid4().bytes,
+            overlap_seconds=0,
+            now=now,
+        )
+
+    def test_rotates_no_more_whatever_its_clock_says(self, merchant: SigningClient) -> None:
+        key, now = ApiKey.objects.get(), clock.now()
+        self.rotate(key, now)
+        with pytest.raises(InvalidSignature):
+            self.rotate(key, now - timedelta(seconds=2))
+
+    def test_rotates_no_more_after_a_revocation(self, merchant: SigningClient) -> None:
+        key = ApiKey.objects.get()
+        key.revoke(now=clock.now(), may_be_last=True)
+        with pytest.raises(InvalidSignature):
+            self.rotate(key, clock.now() - timedelta(seconds=2))
