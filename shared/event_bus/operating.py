@@ -87,7 +87,7 @@ def retry_named(row_ids: Sequence[int | UUID], *, actor: str, reason: str, now: 
         ReasonRequired: the reason is empty.
 
     """
-    kinds = [Publication, *(intent.rows for intent in intents.values())]
+    kinds: list[type[Outstanding]] = [Publication, *(intent.rows for intent in intents.values())]
     parked = {rows: _parked(rows, row_ids) for rows in kinds}
     if sum(map(len, parked.values())) != len(row_ids):
         raise NotParked
