@@ -118,7 +118,8 @@ class TestKeys:
         renewed = merchant
         for number in range(4):
             renewed = rotate(renewed, 0, f"rotate-{number}")
-        found, sizes, cursor = [], [], ""
+        found, sizes = [], []
+        cursor: str | None = ""
         while cursor is not None:
             answer = renewed.get(f"/merchants/keys?limit=2{cursor}").json()
             assert answer.keys() == {"data", "nextCursor"}
