@@ -1,6 +1,6 @@
 """Registering a merchant."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import IntegrityError
@@ -22,7 +22,7 @@ class Registered:
 
     merchant: Merchant
     key: ApiKey
-    plain_key: str
+    plain_key: str = field(repr=False)
 
 
 def register_merchant(*, name: str, email: str, now: datetime) -> Registered:

@@ -13,7 +13,7 @@ written before the request that used it goes on, waits for that lock.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -31,7 +31,7 @@ class Rotated:
     """The new key, shown once, and the one it replaces, which ends when the overlap does."""
 
     key: ApiKey
-    plain_key: str
+    plain_key: str = field(repr=False)
     previous: ApiKey
 
 

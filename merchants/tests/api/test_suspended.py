@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from merchants.models import Merchant
 from merchants.tests.keys import ROTATE, status
+from shared import clock
 from shared.testing.api import Written, payment_body, refused, registered_merchant, send_v2
 from shared.testing.signing import SigningClient
 
@@ -25,8 +26,6 @@ def suspended(merchant: SigningClient) -> SigningClient:
 
 
 def suspend(merchant: SigningClient) -> None:
-    from shared import clock
-
     Merchant.objects.get(pk=UUID(merchant.merchant_id)).suspend(now=clock.now())
 
 

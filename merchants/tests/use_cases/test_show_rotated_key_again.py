@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -10,14 +12,16 @@ from uuid import UUID, uuid4
 
 import pytest
 import time_machine
+from django.db import connections
 
 from merchants.models import ApiKey
+from merchants.queries import lock_rotated_key
 from merchants.tests.keys import ROTATE, ask_rotation, key_ids, revoke, rotate, status
 from merchants.use_cases.purge_api_keys import purge_api_keys
 from merchants.use_cases.revoke_api_key_as_operator import revoke_api_key_as_operator
 from merchants.use_cases.show_rotated_key_again import show_rotated_key_again
-from shared import clock
-from shared.models import Event
+from shared import clock, db
+from shared.models import Event, IdempotencyRecord
 from shared.testing.api import Written, refused, registered_merchant, send_v2
 from shared.testing.races import race
 from shared.testing.signing import SigningClient
@@ -70,21 +74,21 @@ class TestLostAnswer:
     def test_is_given_again_for_a_day_whatever_was_purged_meanwhile(
         self, merchant: SigningClient
     ) -> None:
-        with time_machine.travel(clock.now(), tick=False) as time:
+        with time_machine.travel(clock.now(), tick=False) as travelling:
             first = ask_rotation(merchant, 0)
-            time.shift(DAY - AN_INSTANT)
+            travelling.shift(DAY - AN_INSTANT)
             purge_api_keys(now=clock.now())
             assert ask_rotation(merchant, 0).content == first.content
-            time.shift(AN_INSTANT)
+            travelling.shift(AN_INSTANT)
             refused(ask_rotation(merchant, 0), 401, "invalid_signature")
             assert status(with_key(merchant, first)) == 200
 
     def test_is_given_to_a_key_that_ran_out_by_itself(self, merchant: SigningClient) -> None:
         ends_at = ApiKey.objects.get().expires_at
-        with time_machine.travel(ends_at - timedelta(minutes=1), tick=False) as time:
+        with time_machine.travel(ends_at - timedelta(minutes=1), tick=False) as travelling:
             first = ask_rotation(merchant, 3600)
             assert clock.parse(first.json()["previousKeyExpiresAt"]) == ends_at
-            time.move_to(ends_at + timedelta(minutes=1))
+            travelling.move_to(ends_at + timedelta(minutes=1))
             assert status(merchant) == 401
             assert ask_rotation(merchant, 3600).content == first.content
 
@@ -176,8 +180,6 @@ class TestThief:
         self, merchant: SigningClient
     ) -> None:
         """Nor in the moment in which it expires: the key would be the first with that wish."""
-        from shared.models import IdempotencyRecord
-
         ask_rotation(merchant, 0)
         IdempotencyRecord.objects.all().delete()
         before = Written.now()
@@ -218,6 +220,19 @@ def show_if_used(
     return show(merchant, key_id, signed_with) and was_used
 
 
+def use_elsewhere(merchant: SigningClient, used: threading.Event) -> bool:
+    try:
+        return use(merchant, used)
+    finally:
+        connections.close_all()
+
+
+def somebody_waits_for_a_lock() -> bool:
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
 class TestFirstUseAtTheSameTime:
     def test_is_decided_before_or_after_and_never_shown_afterwards(self) -> None:
         """Once the request that used it first was let in, nobody is shown it any more."""
@@ -231,6 +246,28 @@ class TestFirstUseAtTheSameTime:
             ]
             assert race(works) == [True, False, False, False]
             assert show(merchant, new, old) is False
+
+    def test_waits_for_who_is_deciding_to_show_it(self) -> None:
+        merchant = registered_merchant()
+        renewed = with_key(merchant, ask_rotation(merchant, 0))
+        merchant_id, new, used = UUID(merchant.merchant_id), key_of(renewed).pk, threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            with db.transaction():
+                key = lock_rotated_key(merchant_id=merchant_id, key_id=new)
+                assert key.may_be_shown_again(clock.now())
+                using = pool.submit(use_elsewhere, renewed, used)
+                while not (somebody_waits_for_a_lock() or used.is_set()):
+                    time.sleep(0.01)
+                assert not used.is_set()
+            assert using.result()
+
+    def test_would_not_wait_if_the_row_were_only_read(self) -> None:
+        """The naive twin: shown after its first use was over."""
+        merchant = registered_merchant()
+        renewed = with_key(merchant, ask_rotation(merchant, 0))
+        key = ApiKey.objects.select_related("replaces").get(pk=key_of(renewed).pk)
+        assert status(renewed) == 200
+        assert key.may_be_shown_again(clock.now())
 
     def test_of_a_key_of_nobody_is_not_shown(self, merchant: SigningClient) -> None:
         ask_rotation(merchant, 0)

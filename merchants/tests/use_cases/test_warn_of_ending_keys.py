@@ -9,8 +9,8 @@ from merchants.models import ApiKey
 from merchants.tasks import warn_of_keys_that_end
 from merchants.use_cases.register_merchant import register_merchant
 from merchants.use_cases.rotate_api_key import rotate_api_key
-from merchants.use_cases.warn_of_ending_keys import warn_of_ending_keys
-from shared import clock
+from merchants.use_cases.warn_of_ending_keys import _expiring, warn_of_ending_keys
+from shared import clock, db
 from shared.event_bus import publish
 from shared.event_bus.schedule import run_job
 from shared.models import Event
@@ -104,8 +104,5 @@ class TestWarnOfEndingKeys:
 
 
 def told_of(key: ApiKey) -> None:
-    from merchants.use_cases.warn_of_ending_keys import _expiring
-    from shared import db
-
     with db.transaction():
         publish(_expiring(key, 14, ENDS - DAY))
