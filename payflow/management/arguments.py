@@ -28,7 +28,7 @@ def _retrying(parser: ArgumentParser) -> None:
     parser.add_argument("ids", nargs="*", type=_number_or_uuid, metavar="ID", help=about)
     parser.add_argument("--listener", default="", help="all that are parked for it")
     parser.add_argument("--intent", default="", help="such as notifications.message: all of it")
-    parser.add_argument("--all", action="store_true", help="all that are parked, of whatever kind")
+    parser.add_argument("--all", action="store_true", help="all that are parked or failed")
     accounting(parser)
 
 

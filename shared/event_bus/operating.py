@@ -36,6 +36,18 @@ SELECT id FROM {table}
 WHERE parked_at <= %(before)s AND {which}
 ORDER BY parked_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 """
+# Whose last claim ended in a failure; what is claimed at this moment is left alone. By id, and
+# nothing that came later, so that what fails again meanwhile is not met twice.
+_HASTEN = """
+WITH waiting AS (
+    SELECT id FROM {table}
+    WHERE last_error <> '' AND ended = attempts AND due_at > now()
+      AND created_at <= %(before)s AND (id > %(after)s OR %(after)s::uuid IS NULL)
+    ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+UPDATE {table} AS row SET due_at = clock_timestamp() FROM waiting WHERE row.id = waiting.id
+RETURNING row.id
+"""
 _OF_ANY = "true"
 _OF_A_LISTENER = "listener_id = %(listener_id)s"
 
@@ -108,7 +120,8 @@ def retry_all(
     """
     Make everything that was parked by `now` due again: of a listener, of an intent, or of all.
 
-    A batch at a time, each a transaction of its own; returns how many. What parks again meanwhile
+    Outside work that failed and waits for its next try, perhaps for an hour, is due at once, too. A
+    batch at a time, each a transaction of its own; returns how many. What parks again meanwhile
     stays parked.
 
     Raises:
@@ -123,6 +136,8 @@ def retry_all(
         chosen = {"listener_id": listener_id, "before": now, "limit": BATCH_SIZE}
         while batch := _retry_batch(rows, statement, chosen, actor=actor, reason=reason, now=now):
             retried += batch
+        if not issubclass(rows, Publication):
+            retried += _hasten(rows, actor=actor, reason=reason, now=now)
     return retried
 
 
@@ -196,6 +211,33 @@ def _retry_batch(
         cursor.execute(statement, chosen)
         parked = [row_id for (row_id,) in cursor.fetchall()]
         return retry(rows, parked, actor=actor, reason=reason, now=now) if parked else 0
+
+
+def _hasten(rows: type[Outstanding], *, actor: str, reason: str, now: datetime) -> int:
+    statement, hastened = _HASTEN.format(table=rows._meta.db_table), 0
+    chosen: dict[str, Any] = {"before": now, "after": None, "limit": BATCH_SIZE}
+    while batch := _hasten_batch(rows, statement, chosen, actor=actor, reason=reason, now=now):
+        hastened += len(batch)
+        chosen["after"] = max(batch)
+    return hastened
+
+
+def _hasten_batch(
+    rows: type[Outstanding],
+    statement: str,
+    chosen: dict[str, Any],
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+) -> list[Any]:
+    with db.transaction(), connection.cursor() as cursor:
+        cursor.execute(statement, chosen)
+        batch = [row_id for (row_id,) in cursor.fetchall()]
+        if batch:
+            _tell(rows, "hasten", batch, actor=actor, reason=reason, now=now)
+            wake(intent_id_of(rows))
+    return batch
 
 
 def _change(rows: type[Outstanding], statement: str, row_ids: Sequence[object]) -> None:

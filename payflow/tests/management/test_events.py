@@ -1,6 +1,7 @@
 """`manage.py events` as an operator meets it."""
 
 import json
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 from uuid import uuid4
@@ -204,6 +205,20 @@ class TestRetryOfOutsideWork:
         drain(CELERY)
         assert len(mailoutbox) == Message.objects.count()
         assert Operation.objects.filter(parked_at__isnull=False).exists()
+
+    def test_hastens_what_failed_and_waits_for_its_hour_but_nothing_that_is_claimed(
+        self, parked_work: tuple[Message, Operation]
+    ) -> None:
+        """The mail server is back after three hours: nothing is parked yet, and all of it waits."""
+        later = clock.now() + timedelta(hours=1)
+        Message.objects.update(parked_at=None, due_at=later, failures=7, attempts=7, ended=7)
+        claimed, _ = parked_work
+        Message.objects.filter(pk=claimed.pk).update(attempts=8)
+        count = Message.objects.count() - 1
+        assert count > 0
+        assert events("retry", "--intent", MESSAGE, *WHY) == f"{count} due again.\n"
+        assert list(Message.objects.filter(due_at__gt=clock.now())) == [claimed]
+        assert [told["action"] for told in actions_told()] == ["notifications.message.hasten"]
 
     def test_takes_rows_by_their_ids_whatever_they_are(
         self, parked: Publication, parked_work: tuple[Message, Operation]
