@@ -7,8 +7,16 @@ from django.conf import settings
 KEY_LIFETIME = timedelta(days=90)
 DEFAULT_OVERLAP_SECONDS = 24 * 3600
 MAX_OVERLAP_SECONDS = 30 * 24 * 3600
+MAX_ACTIVE_KEYS = 5
+"""What one request may have to be verified with, so also what an unsigned one can cost."""
+REPEATABLE_FOR = timedelta(hours=24)
+"""How long a rotation may be asked again with the key that it replaced."""
 LAST_USED_PRECISION = timedelta(minutes=1)
+WARNING_DAYS = (3, 14)
+"""How many days before its end a merchant is told of a key."""
+MAX_EMAIL_LENGTH = 254
 PURGE_BATCH_SIZE = 500
+WARNING_BATCH_SIZE = 500
 
 
 def key_prefix() -> str:

@@ -7,6 +7,9 @@ Publishes    Notification.Message.Sent, Notification.Delivery.Exhausted
 Listens to   Payment.Transaction.Authorised, Payment.Transaction.Declined,
              Payment.Transaction.Failed, Payment.Transaction.Captured,
              Payment.Transaction.Voided, Payment.Transaction.Expired,
-             Payment.Transaction.Refunded, Payment.Refund.Failed, Merchant.ApiKey.Rotated
+             Payment.Transaction.Refunded, Payment.Refund.Failed, Merchant.Account.Registered,
+             Merchant.Account.Suspended, Merchant.Account.Resumed, Merchant.Account.ContactChanged,
+             Merchant.ApiKey.Issued, Merchant.ApiKey.Rotated, Merchant.ApiKey.ShownAgain,
+             Merchant.ApiKey.Expiring, Merchant.ApiKey.Revoked, Merchant.ApiKey.Expired
 HTTP         nothing yet
 """

@@ -2,12 +2,14 @@
 
 from django.contrib import admin
 
-from notifications.domain.templates import TEMPLATES
+from notifications.domain.templates import PREVIOUS_CONTACT, TEMPLATES
 from notifications.models import Message
 from shared.admin import OutstandingAdmin, choices_filter
 
 TemplateFilter = choices_filter(
-    "template", "template", lambda: [(name, name) for name in sorted(set(TEMPLATES.values()))]
+    "template",
+    "template",
+    lambda: [(name, name) for name in sorted({*TEMPLATES.values(), PREVIOUS_CONTACT})],
 )
 
 

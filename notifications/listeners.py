@@ -4,7 +4,19 @@ from collections.abc import Sequence
 
 from notifications.use_cases.enqueue_messages import enqueue_messages
 from shared.event_bus import listener
-from shared.events.merchants import MerchantApiKeyRotated
+from shared.events.merchants import (
+    MerchantAccountContactChanged,
+    MerchantAccountRegistered,
+    MerchantAccountResumed,
+    MerchantAccountSuspended,
+    MerchantApiKeyExpired,
+    MerchantApiKeyExpiring,
+    MerchantApiKeyIssued,
+    MerchantApiKeyRevoked,
+    MerchantApiKeyRotated,
+    MerchantApiKeyRotatedV1,
+    MerchantApiKeyShownAgain,
+)
 from shared.events.payments import (
     PaymentRefundFailed,
     PaymentTransactionAuthorised,
@@ -36,6 +48,24 @@ def on_payment_moved(
 
 
 @listener("notifications.api_key_rotated")
-def on_api_key_rotated(events: Sequence[MerchantApiKeyRotated]) -> None:
+def on_api_key_rotated(events: Sequence[MerchantApiKeyRotated | MerchantApiKeyRotatedV1]) -> None:
     """Tell the merchant."""
+    enqueue_messages(events=events)
+
+
+@listener("notifications.tell_of_account")
+def on_account_changed(
+    events: Sequence[
+        MerchantAccountRegistered
+        | MerchantAccountSuspended
+        | MerchantAccountResumed
+        | MerchantAccountContactChanged
+        | MerchantApiKeyIssued
+        | MerchantApiKeyShownAgain
+        | MerchantApiKeyExpiring
+        | MerchantApiKeyRevoked
+        | MerchantApiKeyExpired
+    ],
+) -> None:
+    """Tell the merchant, and of another address also the old one."""
     enqueue_messages(events=events)

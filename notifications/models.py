@@ -31,11 +31,15 @@ class Message(Outstanding):
     """
     An e-mail to a merchant, written down before it is sent.
 
-    Handed over at least once: a worker that dies between sending and recording sends it again,
-    with the same `Message-ID`, so that mail readers show it once.
+    What fails is tried again after seconds, then by the hour for a day. Handed over at least once:
+    a worker that dies between sending and recording sends it again, with the same `Message-ID`, so
+    that mail readers show it once.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    failures = models.SmallIntegerField(
+        db_default=0, help_text="Failures so far; after the quick tries it is tried by the hour."
+    )
     event_id = models.UUIDField(help_text="The event it tells of.")
     merchant_id = models.UUIDField()
     recipient = models.TextField()

@@ -7,7 +7,7 @@ from notifications.models import Message
 from notifications.use_cases.record_messages import record_exhausted, record_sent
 from notifications.use_cases.send_message import send_message
 from shared import clock
-from shared.event_bus import CELERY, intent
+from shared.event_bus import CELERY, QUICK_TRIES, intent
 
 
 def record(finished: Sequence[tuple[Message, None]]) -> None:
@@ -27,6 +27,8 @@ def give_up(message: Message) -> None:
     record=record,
     lease_seconds=conf.SEND_LEASE_SECONDS,
     when_parked=give_up,
+    # A mail server may be away for a night.
+    pauses=(*QUICK_TRIES, *[3600] * conf.HOURLY_TRIES),
 )
 def run_message(message: Message) -> None:
     """Send it."""

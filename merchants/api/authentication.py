@@ -25,6 +25,8 @@ class SignatureAuthentication(BaseAuthentication):
             name=merchant.name,
             email=merchant.email,
             signed=_SIGNED[verified.version],
+            credential_id=verified.key.pk,
+            is_suspended=merchant.is_suspended,
         )
         return principal, None
 

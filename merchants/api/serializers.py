@@ -21,7 +21,7 @@ class RegisterRequest(StrictSerializer):
     """Body of `POST /merchants/register`."""
 
     name = Line(max_length=200)
-    email = Email(max_length=254)
+    email = Email(max_length=conf.MAX_EMAIL_LENGTH)
 
 
 class RotateRequest(StrictSerializer):
@@ -84,9 +84,10 @@ class ApiKeyResource(serializers.Serializer[Any]):
 
 
 class ApiKeyList(serializers.Serializer[Any]):
-    """All keys of a merchant."""
+    """A page of a merchant's keys."""
 
     data = ApiKeyResource(many=True)  # type: ignore[assignment]
+    nextCursor = serializers.CharField(allow_null=True)
 
 
 class CheckResource(serializers.Serializer[Any]):
@@ -122,7 +123,7 @@ def rotated_resource(rotated: Rotated) -> dict[str, Any]:
         "apiKey": rotated.plain_key,
         "apiKeyId": str(rotated.key.pk),
         "apiKeyExpiresAt": clock.iso(rotated.key.expires_at),
-        "previousKeyExpiresAt": clock.iso(rotated.previous_expire_at),
+        "previousKeyExpiresAt": clock.iso(rotated.previous.expires_at),
     }
 
 

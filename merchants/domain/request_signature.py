@@ -83,6 +83,13 @@ def message(request: SignedRequest, version: int) -> bytes:
     return "\n".join(lines).encode("latin-1", "replace")
 
 
+def wish(request: SignedRequest) -> bytes:
+    """What a request asks for, as bytes: the same whenever and with whichever key it is signed."""
+    lines = (request.method, request.target, request.idempotency_key)
+    digest = hashlib.sha256(request.body).hexdigest()
+    return "\n".join((*lines, digest)).encode("latin-1", "replace")
+
+
 def is_signed_with(key: str, digest: bytes, signed: bytes) -> bool:
     """Whether the digest is this key's HMAC of the message; compares in constant time, on bytes."""
     return hmac.compare_digest(hmac.digest(key.encode(), signed, "sha256"), digest)

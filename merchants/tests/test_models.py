@@ -125,19 +125,20 @@ class TestApiKey:
         minute = timedelta(minutes=1)
         assert used_at == [NOW, NOW, NOW + minute, NOW + minute, NOW + 2 * minute]
 
-    def test_never_lives_longer_by_the_overlap_of_another(self) -> None:
-        acme = merchant()
-        old = key(acme, NOW - conf.KEY_LIFETIME + A_SECOND)
-        ApiKey.end_overlap(merchant=acme, at=NOW + timedelta(days=1), now=NOW)
+    def test_never_lives_longer_by_an_overlap(self) -> None:
+        old = key(merchant(), NOW - conf.KEY_LIFETIME + A_SECOND)
+        old.replace(overlap_seconds=24 * 3600, now=NOW)
         old.refresh_from_db()
         assert old.expires_at == NOW + A_SECOND
 
-    def test_of_another_merchant_keeps_its_time(self) -> None:
-        acme, other = merchant(), merchant("other@example.com")
-        theirs = key(other)
-        ApiKey.end_overlap(merchant=acme, at=NOW, now=NOW)
-        theirs.refresh_from_db()
-        assert theirs.expires_at == NOW + conf.KEY_LIFETIME
+    def test_knows_what_made_it_if_it_replaces_another(self) -> None:
+        old = key(merchant())
+        ApiKey.issue_instead(old, rotation_fingerprint=b"x", now=NOW)
+        for change in ({"replaces": None}, {"rotation_fingerprint": None}):
+            rows = ApiKey.objects.exclude(pk=old.pk)
+            assert violated(lambda rows=rows, change=change: rows.update(**change)) == (  # type: ignore[misc]
+                "api_key_rotation_is_known"
+            )
 
     def test_belongs_to_a_merchant_there_is(self) -> None:
         nobody = Merchant(pk=uuid4(), name="Nobody", email="nobody@example.com", created_at=NOW)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from merchants import conf
 from merchants.models import ApiKey
-from shared import clock, db
+from shared import db
 from shared.event_bus import publish
 from shared.events.merchants import MerchantApiKeyExpired
 
@@ -32,13 +32,4 @@ def _purge_batch(*, now: datetime) -> int:
 
 
 def _expired(key: ApiKey, now: datetime) -> MerchantApiKeyExpired:
-    return MerchantApiKeyExpired(
-        correlation_id=str(key.merchant_id),
-        subject_id=str(key.merchant_id),
-        merchant_id=str(key.merchant_id),
-        occurred_at=clock.iso(now),
-        merchant_name=key.merchant.name,
-        merchant_email=key.merchant.email,
-        api_key_id=str(key.pk),
-        api_key_prefix=key.prefix,
-    )
+    return MerchantApiKeyExpired(**key.merchant.facts(now), **key.facts)

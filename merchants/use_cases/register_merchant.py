@@ -1,12 +1,12 @@
 """Registering a merchant."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import IntegrityError
 
 from merchants.models import ApiKey, Merchant
-from shared import clock, db
+from shared import db
 from shared.errors import Conflict
 from shared.event_bus import publish
 from shared.events.merchants import MerchantAccountRegistered
@@ -22,7 +22,7 @@ class Registered:
 
     merchant: Merchant
     key: ApiKey
-    plain_key: str
+    plain_key: str = field(repr=False)
 
 
 def register_merchant(*, name: str, email: str, now: datetime) -> Registered:
@@ -44,14 +44,5 @@ def register_merchant(*, name: str, email: str, now: datetime) -> Registered:
 def _register(*, name: str, email: str, now: datetime) -> Registered:
     merchant = Merchant.register(name=name, email=email, now=now)
     key, plain_key = ApiKey.issue(merchant=merchant, now=now)
-    publish(
-        MerchantAccountRegistered(
-            correlation_id=str(merchant.pk),
-            subject_id=str(merchant.pk),
-            merchant_id=str(merchant.pk),
-            occurred_at=clock.iso(now),
-            merchant_name=merchant.name,
-            merchant_email=merchant.email,
-        )
-    )
+    publish(MerchantAccountRegistered(**merchant.facts(now)))
     return Registered(merchant, key, plain_key)

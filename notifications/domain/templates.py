@@ -1,8 +1,24 @@
 """Which events are worth a message, and what the message is called."""
 
+from collections.abc import Iterator
+
 from shared.events.base import DomainEvent
-from shared.events.merchants import MerchantApiKeyRotated
+from shared.events.merchants import (
+    MerchantAccountContactChanged,
+    MerchantAccountRegistered,
+    MerchantAccountResumed,
+    MerchantAccountSuspended,
+    MerchantApiKeyExpired,
+    MerchantApiKeyExpiring,
+    MerchantApiKeyIssued,
+    MerchantApiKeyRevoked,
+    MerchantApiKeyRotated,
+    MerchantApiKeyRotatedV1,
+    MerchantApiKeyShownAgain,
+    MerchantEvent,
+)
 from shared.events.payments import (
+    PaymentEvent,
     PaymentRefundFailed,
     PaymentTransactionAuthorised,
     PaymentTransactionCaptured,
@@ -22,6 +38,26 @@ TEMPLATES: dict[type[DomainEvent], str] = {
     PaymentTransactionExpired: "payment_expired",
     PaymentTransactionRefunded: "payment_refunded",
     PaymentRefundFailed: "refund_failed",
+    MerchantAccountRegistered: "account_registered",
+    MerchantAccountSuspended: "account_suspended",
+    MerchantAccountResumed: "account_resumed",
+    MerchantAccountContactChanged: "contact_changed",
+    MerchantApiKeyIssued: "api_key_issued",
+    MerchantApiKeyRotatedV1: "api_keys_rotated",
     MerchantApiKeyRotated: "api_key_rotated",
+    MerchantApiKeyShownAgain: "api_key_shown_again",
+    MerchantApiKeyExpiring: "api_key_expiring",
+    MerchantApiKeyRevoked: "api_key_revoked",
+    MerchantApiKeyExpired: "api_key_expired",
 }
-"""`notifications/templates/notifications/<name>.{subject.txt,txt,html}`"""
+"""`notifications/templates/notifications/<name>.{subject.txt,txt,html}`, to the merchant."""
+
+PREVIOUS_CONTACT = "contact_changed_from"
+"""What the address that a merchant had before is told, in case it was not the merchant's wish."""
+
+
+def addressed(event: PaymentEvent | MerchantEvent) -> Iterator[tuple[str, str]]:
+    """The messages that an event is worth: the name of each, and to whom."""
+    yield TEMPLATES[type(event)], event.merchant_email
+    if isinstance(event, MerchantAccountContactChanged):
+        yield PREVIOUS_CONTACT, event.previous_email

@@ -27,7 +27,7 @@ def operator() -> OperatorClient:
 def message() -> Message:
     registered_merchant(email="till@example.com").post("/payments", payment_body())
     drain()
-    return Message.objects.get()
+    return Message.objects.get(template="payment_authorised")
 
 
 class TestMessageAdmin:
@@ -39,9 +39,10 @@ class TestMessageAdmin:
 
     def test_retries_a_parked_message(self, operator: OperatorClient, message: Message) -> None:
         Message.objects.update(parked_at=clock.now(), due_at=None, failures=5)
+        mail.outbox.clear()
         assert "Retry: 1 message." in operator.act("retry", message, state="parked")
         drain()
-        assert len(mail.outbox) == 2
+        assert len(mail.outbox) == 1
 
     def test_skips_a_parked_message(self, operator: OperatorClient, message: Message) -> None:
         Message.objects.update(parked_at=clock.now(), due_at=None, failures=5)

@@ -1,4 +1,4 @@
-"""Sending as outside work: once, again after a failure, and given up after five."""
+"""Sending as outside work: once, again after a failure, and given up after a day."""
 
 from smtplib import SMTPServerDisconnected
 
@@ -16,6 +16,8 @@ from shared.testing.events import example, told
 pytestmark = pytest.mark.django_db
 
 SENT, EXHAUSTED = "Notification.Message.Sent", "Notification.Delivery.Exhausted"
+FAILURES = 1 + 4 + 24
+"""The first try, the quick ones, and those by the hour."""
 
 
 @pytest.fixture
@@ -47,14 +49,32 @@ class TestRunMessage:
         assert (message.failures, message.last_error) == (4, "")
         assert told(EXHAUSTED) == []
 
-    def test_is_parked_after_five_failures_and_tells(
+    def test_tries_by_the_hour_for_a_day_after_that(
         self, message: Message, mail_server: MailServer
     ) -> None:
-        mail_server.errors = [SMTPServerDisconnected("gone")] * 9
-        send(9)
+        """A mail server that is away for a night loses nothing and wakes nobody."""
+        mail_server.errors = [SMTPServerDisconnected("gone")] * 28
+        send(4)
+        for _ in range(24):
+            drain(CELERY)
+            assert 2600 < pause_seconds() < 4600
+            hasten()
+        message.refresh_from_db()
+        assert message.ended == message.attempts == 28  # or it would be parked as endless
+        send()
+        assert len(mail_server.taken) == len(told(SENT)) == 1
+        assert told(EXHAUSTED) == []
+
+    def test_is_parked_after_that_day_and_tells(
+        self, message: Message, mail_server: MailServer
+    ) -> None:
+        mail_server.errors = [SMTPServerDisconnected("gone")] * (FAILURES + 4)
+        send(FAILURES - 1)
+        assert not Message.objects.filter(parked_at__isnull=False).exists()
+        send(5)
         message.refresh_from_db()
         assert message.is_parked
-        assert message.failures == 5
+        assert message.failures == FAILURES
         assert "SMTPServerDisconnected: gone" in message.last_error
         assert len(mail_server.errors) == 4
         (event,) = told(EXHAUSTED)
@@ -64,8 +84,8 @@ class TestRunMessage:
     def test_is_sent_when_an_operator_retries(
         self, message: Message, mail_server: MailServer
     ) -> None:
-        mail_server.errors = [SMTPServerDisconnected("gone")] * 5
-        send(5)
+        mail_server.errors = [SMTPServerDisconnected("gone")] * FAILURES
+        send(FAILURES)
         operating.retry(Message, [message.pk], actor="olga", reason="back", now=clock.now())
         send()
         message.refresh_from_db()
@@ -75,8 +95,8 @@ class TestRunMessage:
     def test_is_given_up_when_an_operator_skips(
         self, message: Message, mail_server: MailServer
     ) -> None:
-        mail_server.errors = [SMTPServerDisconnected("gone")] * 5
-        send(5)
+        mail_server.errors = [SMTPServerDisconnected("gone")] * FAILURES
+        send(FAILURES)
         operating.skip(Message, [message.pk], actor="olga", reason="left us", now=clock.now())
         send(2)
         assert mail_server.taken == []
@@ -98,7 +118,7 @@ class TestRunMessage:
         poison = example(PaymentTransactionAuthorised, merchant_email="a@b.c\r\nBcc: x@y.z")
         good = [example(PaymentTransactionAuthorised) for _ in range(2)]
         enqueue_messages(events=[poison, *good])
-        send(6)
+        send(FAILURES + 1)
         assert len(mail_server.taken) == len(told(SENT)) == 3
         assert Message.objects.get(parked_at__isnull=False).event_id.hex == (
             poison.event_id.replace("-", "")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from notifications.domain.templates import TEMPLATES
+from notifications.domain.templates import addressed
 from notifications.models import Message
 from shared import db
 from shared.event_bus import wake
@@ -11,16 +11,15 @@ from shared.events.payments import PaymentEvent
 
 
 def enqueue_messages(*, events: Sequence[PaymentEvent | MerchantEvent]) -> None:
-    """Write one message per event, due now; an event told before is left alone."""
+    """Write the messages that events are worth, due now; an event told before is left alone."""
     with db.transaction():
-        Message.objects.enqueue([_message(event) for event in events])
+        Message.objects.enqueue([message for event in events for message in _messages(event)])
         wake("notifications.message")
 
 
-def _message(event: PaymentEvent | MerchantEvent) -> Message:
-    return Message.about(
-        event,
-        template=TEMPLATES[type(event)],
-        recipient=event.merchant_email,
-        context={**event.payload(), "occurredAt": event.occurred_at},
-    )
+def _messages(event: PaymentEvent | MerchantEvent) -> list[Message]:
+    context = {**event.payload(), "occurredAt": event.occurred_at}
+    return [
+        Message.about(event, template=template, recipient=recipient, context=context)
+        for template, recipient in addressed(event)
+    ]

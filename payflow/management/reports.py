@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from payflow.management.tables import age, instant, last_line, table
 from payflow.rebuild.comparison import Verdict
 from shared.event_bus.inspection import Piece, Told, Waiting
 from shared.event_bus.standing import Backlog
+from shared.management.tables import age, instant, last_line, table
 
 _ERROR_WIDTH = 90
 _COMPARED = ("postings", "records")
@@ -54,7 +54,17 @@ def told(found: Told, now: datetime) -> Iterator[str]:
         yield "Every listener is done with it."
     for one in found.waiting:
         yield ""
-        yield from _waiting(one, now)
+        yield from _waiting(one)
+
+
+def piece(found: Piece) -> Iterator[str]:
+    """A row of outside work, with its whole traceback."""
+    yield f"{found.kind} {found.id}  {found.state}"
+    yield f"{found.about}  story {found.story}"
+    yield from _tries(found)
+    if found.last_error:
+        yield ""
+        yield found.last_error.rstrip()
 
 
 def verdict(found: Verdict) -> Iterator[str]:
@@ -87,14 +97,18 @@ def _row(one: Piece, now: datetime) -> tuple[object, ...]:
     )
 
 
-def _waiting(one: Waiting, now: datetime) -> Iterator[str]:
-    piece = one.piece
-    yield f"publication {piece.id}  for {piece.kind}  {piece.state}"
-    yield f"  claimed {piece.attempts} times, failed {piece.failures} times"
-    yield f"  next due {instant(piece.due_at)}, parked since {instant(piece.parked_at)}"
+def _waiting(one: Waiting) -> Iterator[str]:
+    row = one.piece
+    yield f"publication {row.id}  for {row.kind}  {row.state}"
+    yield from _tries(row)
     yield f"  {one.behind_it_count} of its story wait behind it"
     for later in one.behind_it:
         yield f"    {later}"
-    if piece.last_error:
+    if row.last_error:
         yield ""
-        yield piece.last_error.rstrip()
+        yield row.last_error.rstrip()
+
+
+def _tries(found: Piece) -> Iterator[str]:
+    yield f"  claimed {found.attempts} times, failed {found.failures} times"
+    yield f"  next due {instant(found.due_at)}, parked since {instant(found.parked_at)}"

@@ -160,7 +160,7 @@ class TestFrontPage:
         Message.objects.update(due_at=clock.now() - timedelta(minutes=1))
         page = text(operator.client.get(FRONT_PAGE))
         assert figures(page, "operations") == ["1", "0", "1"]
-        assert figures(page, "messages") == ["1", "1", "0"]
+        assert figures(page, "messages") == ["2", "2", "0"]
 
     def test_says_what_waits_for_a_second_person(
         self, operator: OperatorClient, one_operation: Operation

@@ -13,7 +13,7 @@ The machinery's own rows are registered in `shared.admin.machinery`.
 from shared.admin import machinery
 from shared.admin.filters import EventTypeFilter, choices_filter
 from shared.admin.outstanding import OutstandingAdmin
-from shared.admin.reasons import NoCardNumber, Operator, asks_reason
+from shared.admin.reasons import NoCardNumber, Operator, ReasonForm, asks_reason
 from shared.admin.rows import OperatorAdmin, ReadOnlyAdmin, ReadOnlyInline
 from shared.admin.values import badge_of, money
 
@@ -25,6 +25,7 @@ __all__ = [
     "OutstandingAdmin",
     "ReadOnlyAdmin",
     "ReadOnlyInline",
+    "ReasonForm",
     "asks_reason",
     "badge_of",
     "choices_filter",

@@ -83,6 +83,7 @@ def asks_reason(
     consequence: str,
     afterwards: str = "",
     form_class: type[ReasonForm] = ReasonForm,
+    shown_on: str = "",
 ) -> Callable[[Act], Action]:
     """
     Turn a method `(self, row, operator)` into an action that first asks for a reason.
@@ -90,7 +91,9 @@ def asks_reason(
     The method runs once per chosen row and calls a use case, which opens its own transaction and
     tells the audit trail; what it refuses is shown as a message, and the other rows are done.
     `consequence` says on the page what will happen, `afterwards` what is still to be done when it
-    has. A `form_class` with more fields hands them to the method as keywords.
+    has. A `form_class` with more fields hands them to the method as keywords. What the method
+    returns is dropped, unless `shown_on` names a template: then the answer to the form is that
+    page, with the results as `shown`. They are kept nowhere, so it shows them exactly once.
     """
 
     def decorate(act: Act) -> Action:
@@ -107,8 +110,9 @@ def asks_reason(
             if not form.is_valid():
                 about = {"form": form, "label": label, "consequence": consequence}
                 return _page(model_admin, request, rows, {**about, "action": act.__name__})
-            _Run(model_admin, request, label, afterwards).through(rows, act, form.cleaned_data)
-            return None
+            run = _Run(model_admin, request, label, afterwards)
+            shown = run.through(rows, act, form.cleaned_data)
+            return run.page(shown_on, shown) if shown_on and shown else None
 
         action.__name__, action.__doc__ = act.__name__, act.__doc__
         described: Action = admin.action(description=label, permissions=["operate"])(action)
@@ -155,10 +159,11 @@ class _Run:
     label: str
     afterwards: str
 
-    def through(self, rows: Sequence[Any], act: Act, given: dict[str, Any]) -> None:
+    def through(self, rows: Sequence[Any], act: Act, given: dict[str, Any]) -> list[object]:
         more = {name: value for name, value in given.items() if name != "reason"}
         operator = Operator(self.request.user.get_username(), given["reason"], clock.now())
-        refusals = Counter(self._refusal(act, row, operator, more) for row in rows)
+        results: list[object] = []
+        refusals = Counter(self._refusal(act, row, operator, more, results) for row in rows)
         done = refusals.pop(None, 0)
         if gone := len(set(_ids_named(self.request))) - len(rows):
             refusals["Nothing left to do: it is gone."] = gone
@@ -166,10 +171,27 @@ class _Run:
             self._say(f"{self._of(done)}. {self.afterwards}".strip(), messages.SUCCESS)
         for refusal, count in refusals.items():
             self._say(f"not for {self._of(count)}. {refusal}", messages.ERROR)
+        return results
 
-    def _refusal(self, act: Act, row: Any, operator: Operator, more: dict[str, Any]) -> str | None:
+    def page(self, template: str, shown: Sequence[object]) -> TemplateResponse:
+        context = {
+            **self.model_admin.admin_site.each_context(self.request),
+            "title": self.label,
+            "opts": self.model_admin.opts,
+            "shown": shown,
+        }
+        return TemplateResponse(self.request, template, context)
+
+    def _refusal(
+        self,
+        act: Act,
+        row: Any,
+        operator: Operator,
+        more: dict[str, Any],
+        results: list[object],
+    ) -> str | None:
         try:
-            act(self.model_admin, row, operator, **more)
+            results.append(act(self.model_admin, row, operator, **more))
         except DomainError as refusal:
             return refusal.detail
         except DatabaseError as error:

@@ -14,13 +14,14 @@ reasons. Files with a leading underscore are private to this package.
 
 from shared.event_bus._doorbell import wake
 from shared.event_bus._publish import PublishedOutsideTransaction, publish
-from shared.event_bus._registry import CELERY, DISPATCHER, intent, listener
+from shared.event_bus._registry import CELERY, DISPATCHER, QUICK_TRIES, intent, listener
 from shared.event_bus.dispatcher import drain
 from shared.event_bus.schedule import daily, every, scheduled
 
 __all__ = [
     "CELERY",
     "DISPATCHER",
+    "QUICK_TRIES",
     "PublishedOutsideTransaction",
     "daily",
     "drain",

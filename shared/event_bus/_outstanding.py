@@ -31,14 +31,14 @@ from django.db import connection, transaction
 from shared import db
 from shared.event_bus import _metrics
 from shared.event_bus._failpoints import Failpoint, hit
-from shared.event_bus._registry import intent_id_of
+from shared.event_bus._registry import QUICK_TRIES, intent_id_of
 from shared.models import Outstanding, Publication
 
 log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
 
-FAILURES_UNTIL_PARKED = 5
+FAILURES_UNTIL_PARKED = len(QUICK_TRIES) + 1
 CLAIMS_UNTIL_PARKED = 25
 _THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 NOT_DURABLE = "set_config('synchronous_commit', 'off', true)"
@@ -166,23 +166,27 @@ def record_failure(
     claim: Claim[Item],
     error: Exception,
     *,
+    pauses: Sequence[int] = QUICK_TRIES,
     when_parked: Callable[[], None] | None = None,
 ) -> None:
-    """Count a failure and make the row due after 2^n seconds with jitter, or park it."""
+    """Count a failure and make the row due after its pause, with jitter, or park it."""
     table = rows._meta.db_table
     report = _storable("".join(traceback.format_exception(error))[-8000:])
     with db.transaction(), connection.cursor() as cursor:
+        # A claim that failed has ended: only those of which nothing is known are endless. Beyond
+        # the last pause the array has no element, so nothing is due.
         cursor.execute(
-            f"UPDATE {table} SET failures = failures + 1, last_error = %s,"
-            " due_at = CASE WHEN failures + 1 < %s"
-            "  THEN clock_timestamp() + make_interval(secs => (2 ^ (failures + 1)) * %s) END,"
-            " parked_at = CASE WHEN failures + 1 >= %s THEN clock_timestamp() END"
-            " WHERE id = %s AND attempts = %s RETURNING failures, parked_at IS NOT NULL",
+            f"UPDATE {table} SET failures = failures + 1, ended = attempts, last_error = %s,"
+            " due_at = clock_timestamp()"
+            "  + make_interval(secs => (%s::float8[])[failures + 1] * %s),"
+            " parked_at = CASE WHEN failures >= %s THEN clock_timestamp() END"
+            " WHERE id = %s AND attempts = %s AND ended < attempts"
+            " RETURNING failures, parked_at IS NOT NULL",
             [
                 report,
-                FAILURES_UNTIL_PARKED,
+                list(pauses),
                 random.uniform(0.75, 1.25),  # noqa: S311 - jitter
-                FAILURES_UNTIL_PARKED,
+                len(pauses),
                 claim.row_id,
                 claim.attempts,
             ],

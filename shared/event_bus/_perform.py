@@ -152,5 +152,6 @@ def _fail(entry: Intent, claim: Claim[tuple[Any, Any]], error: Exception) -> Non
             entry.rows,
             claim,
             error,
+            pauses=entry.pauses,
             when_parked=(lambda: when_parked(claim.item[0])) if when_parked else None,
         )

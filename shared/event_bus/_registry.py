@@ -28,6 +28,10 @@ class Runner(StrEnum):
 DISPATCHER, CELERY = Runner.DISPATCHER, Runner.CELERY
 
 
+QUICK_TRIES = (2, 4, 8, 16)
+"""The pauses, in seconds, between the tries of what fails; after the last one it is parked."""
+
+
 class AlreadyRegistered(Exception):
     """Two listeners or intents claim one id; ids are stored, so each must be unique for ever."""
 
@@ -59,6 +63,8 @@ class Intent:
     when_parked: Callable[[Any], None] | None = field(default=None)
     prepare: Callable[[Sequence[Any]], Sequence[Any]] | None = field(default=None)
     by_merchant: bool = field(default=False)
+    pauses: tuple[int, ...] = field(default=QUICK_TRIES)
+    """In seconds, after each failure but the last, which parks."""
 
 
 listeners: dict[str, Listener] = {}
@@ -107,6 +113,7 @@ def intent(  # noqa: PLR0913 - every one is a keyword with a meaning of its own
     when_parked: Callable[[Row], None] | None = None,
     prepare: Callable[[Sequence[Row]], Sequence[Work]] | None = None,
     by_merchant: bool = False,
+    pauses: tuple[int, ...] = QUICK_TRIES,
 ) -> Callable[[Callable[[Any], Outcome]], Callable[[Any], Outcome]]:
     """
     Register how a module's rows of outside work are run, and how their outcomes are recorded.
@@ -116,8 +123,9 @@ def intent(  # noqa: PLR0913 - every one is a keyword with a meaning of its own
     runs in a thread without a database; what it needs from there, `prepare` reads for all claimed
     rows at once: the function then takes what `prepare` made of its row.
     `record` takes the finished (row, outcome) pairs in one transaction, in which the rows are done
-    unless it makes them due again. A row that raises waits 2^n seconds and is PARKED after 5
-    failures; `when_parked` then runs in the transaction that parks it. A runner that dies loses its
+    unless it makes them due again. A row that raises waits as `pauses` say, in seconds and with
+    jitter, and is PARKED when there is none left: unless told otherwise, after 5 failures in half a
+    minute. `when_parked` then runs in the transaction that parks it. A runner that dies loses its
     lease after `lease_seconds`, and the row is claimed again. `by_merchant`: rows have a
     `merchant_id`, and no merchant's take all of a dispatcher's slots from the others.
     """
@@ -126,7 +134,16 @@ def intent(  # noqa: PLR0913 - every one is a keyword with a meaning of its own
         if intent_id in intents:
             raise AlreadyRegistered(intent_id)
         intents[intent_id] = Intent(
-            intent_id, rows, runs_in, run, record, lease_seconds, when_parked, prepare, by_merchant
+            intent_id,
+            rows,
+            runs_in,
+            run,
+            record,
+            lease_seconds,
+            when_parked,
+            prepare,
+            by_merchant,
+            pauses,
         )
         return run
 

@@ -29,7 +29,7 @@ class NoSuchPublication(NotFound):
 
 
 class NoSuchEvent(NotFound):
-    """No event of this id is retained; the audit trail may know it."""
+    """No event of this id is retained, and no outside work has it; the audit trail may know it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,22 +74,30 @@ class Chosen:
     """Which outstanding rows to list; empty means any."""
 
     listener_id: str = ""
+    intent_id: str = ""
     story: UUID | None = None
     only_parked: bool = False
 
 
 def list_pieces(chosen: Chosen, *, limit: int, now: datetime) -> list[Piece]:
-    """Outstanding rows, oldest first: publications, then rows of intents unless of a listener."""
-    rows = _publications().filter(listener_id__in=_listener_ids(chosen.listener_id))
-    # The sort is not by an index: `limit` bounds what is sent, the filters what is read.
-    found = [_publication(row, now) for row in _of(chosen, rows).order_by("event_id")[:limit]]
+    """Outstanding rows, oldest first: publications, then rows of outside work."""
+    found = [] if chosen.intent_id else _list_publications(chosen, limit, now)
     if chosen.listener_id:
         return found
     for name, intent in sorted(intents.items()):
-        work = intent.rows._default_manager.filter(standing.IS_OUTSTANDING)
-        oldest = _of(chosen, work).order_by("created_at")[: limit - len(found)]
-        found += [_piece(row, name, str(row), standing.state_of(row, now)) for row in oldest]
+        if chosen.intent_id in ("", name):
+            work = intent.rows._default_manager.filter(standing.IS_OUTSTANDING)
+            oldest = _of(chosen, work).order_by("created_at")[: limit - len(found)]
+            found += [_work(row, name, now) for row in oldest]
     return found
+
+
+def get_work(row_id: UUID, *, now: datetime) -> Piece:
+    """A row of outside work, done or not, of whichever intent. Raises: NoSuchEvent."""
+    for name, intent in sorted(intents.items()):
+        if row := intent.rows._default_manager.filter(pk=row_id).first():
+            return _work(row, name, now)
+    raise NoSuchEvent
 
 
 def get_publication(publication_id: int, *, now: datetime) -> Told:
@@ -131,6 +139,12 @@ def _publications() -> QuerySet[Publication]:
     return Publication.objects.select_related("event").annotate(is_behind=behind)
 
 
+def _list_publications(chosen: Chosen, limit: int, now: datetime) -> list[Piece]:
+    rows = _publications().filter(listener_id__in=_listener_ids(chosen.listener_id))
+    # The sort is not by an index: `limit` bounds what is sent, the filters what is read.
+    return [_publication(row, now) for row in _of(chosen, rows).order_by("event_id")[:limit]]
+
+
 def _of(chosen: Chosen, rows: QuerySet[Any]) -> QuerySet[Any]:
     if chosen.story:
         rows = rows.filter(correlation_id=chosen.story)
@@ -156,6 +170,10 @@ def _publication(row: Any, now: datetime) -> Piece:
     if row.is_behind and state is not State.PARKED:
         state = State.BLOCKED
     return _piece(row, row.listener_id, _type(row.event), state)
+
+
+def _work(row: Outstanding, name: str, now: datetime) -> Piece:
+    return _piece(row, name, str(row), standing.state_of(row, now))
 
 
 def _piece(row: Outstanding, kind: str, about: str, state: State) -> Piece:

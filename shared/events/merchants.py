@@ -22,9 +22,52 @@ class MerchantAccountRegistered(MerchantEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MerchantApiKeyRotated(MerchantEvent):
+class MerchantAccountSuspended(MerchantEvent):
     """
-    Published when a new key was issued beside the old ones.
+    Published when an operator suspended a merchant.
+
+    Its reads are answered, its changes refused; what was under way ends as it would have. Why is
+    told to the operators' trail, in `OperatorActionTaken`.
+    """
+
+    event_type: ClassVar[str] = "Merchant.Account.Suspended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MerchantAccountResumed(MerchantEvent):
+    """Published when an operator let a suspended merchant make changes again."""
+
+    event_type: ClassVar[str] = "Merchant.Account.Resumed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MerchantAccountContactChanged(MerchantEvent):
+    """
+    Published when an operator corrected a merchant's e-mail address.
+
+    `merchant_email` is the new one. Events of payments that were initiated before carry the old.
+    """
+
+    event_type: ClassVar[str] = "Merchant.Account.ContactChanged"
+
+    previous_email: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MerchantApiKeyIssued(MerchantEvent):
+    """Published when an operator issued a key for a merchant, beside those it has."""
+
+    event_type: ClassVar[str] = "Merchant.ApiKey.Issued"
+
+    api_key_id: str
+    api_key_prefix: str
+    api_key_expires_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MerchantApiKeyRotatedV1(MerchantEvent):
+    """
+    Published when a new key was issued in place of all others; version 2 is published since.
 
     The previous keys go on verifying until `previous_key_expires_at`.
     """
@@ -35,6 +78,57 @@ class MerchantApiKeyRotated(MerchantEvent):
     api_key_prefix: str
     api_key_expires_at: str
     previous_key_expires_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MerchantApiKeyRotated(MerchantEvent):
+    """
+    Published when a new key was issued in place of the one that signed the rotation.
+
+    The previous key verifies until `previous_key_expires_at`; other keys are what they were.
+    """
+
+    event_type: ClassVar[str] = "Merchant.ApiKey.Rotated"
+    version: ClassVar[int] = 2
+
+    api_key_id: str
+    api_key_prefix: str
+    api_key_expires_at: str
+    previous_key_id: str
+    previous_key_prefix: str
+    previous_key_expires_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MerchantApiKeyShownAgain(MerchantEvent):
+    """
+    Published when a rotation was asked again and its new key, which nobody had used, shown again.
+
+    Whoever asked signed with `signed_with_prefix`, mostly the key that was replaced.
+    """
+
+    event_type: ClassVar[str] = "Merchant.ApiKey.ShownAgain"
+
+    api_key_id: str
+    api_key_prefix: str
+    signed_with_id: str
+    signed_with_prefix: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MerchantApiKeyExpiring(MerchantEvent):
+    """
+    Published when a key will end in `days_left` days or less, once for 14 and once for 3.
+
+    Not for keys that a rotation replaced. Who was told of neither in time is told once.
+    """
+
+    event_type: ClassVar[str] = "Merchant.ApiKey.Expiring"
+
+    api_key_id: str
+    api_key_prefix: str
+    api_key_expires_at: str
+    days_left: int
 
 
 @dataclass(frozen=True, kw_only=True)

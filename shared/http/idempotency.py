@@ -92,9 +92,10 @@ class Accepted:
 
 Work = Callable[[str], Accepted]
 Finish = Callable[[UUID], Answer]
+Repeat = Callable[[UUID], object]
 
 
-def answer_once(
+def answer_once(  # noqa: PLR0913 - each is something that endpoints differ in
     request: Request,
     validated: dict[str, Any],
     work: Work,
@@ -102,6 +103,7 @@ def answer_once(
     finish: Finish | None = None,
     retention: timedelta = RETENTION,
     path: str | None = None,
+    before_repeat: Repeat | None = None,
 ) -> Response:
     """
     Run `work(key)` once per key in one transaction; once decided, answer with the same bytes.
@@ -112,6 +114,8 @@ def answer_once(
     answer is stored. `Idempotent-Replayed` marks repeats that are answered with stored bytes.
     `path` stands for the request's own where one operation has several: a repeat at any of them is
     a repeat.
+    `before_repeat(subject_id)` is called before a stored answer is given again, and may refuse: for
+    an answer that must not be had for ever by whoever can sign.
 
     Raises:
         IdempotencyKeyRequired, IdempotencyKeyUnsigned, IdempotencyKeyMismatch: see `key_of`.
@@ -123,7 +127,7 @@ def answer_once(
     principal = principal_of(request)
     key = key_of(request, validated, principal)
     fingerprint = _fingerprint(request.method, path or request.path, validated)
-    attempt = _Attempt(principal.merchant_id, key, fingerprint, retention)
+    attempt = _Attempt(principal.merchant_id, key, fingerprint, retention, before_repeat)
     return attempt.answer(work, finish)
 
 
@@ -186,6 +190,7 @@ class _Attempt:
     key: str
     fingerprint: bytes
     retention: timedelta
+    before_repeat: Repeat | None = None
 
     def answer(self, work: Work, finish: Finish | None) -> Response:
         accepted, stored = db.run_in_transaction(lambda: self._begin(work))
@@ -255,6 +260,8 @@ class _Attempt:
         if not crypto.same(bytes(fingerprint), self.fingerprint):
             raise IdempotencyKeyReused
         if response is not None and status is not None:
+            if self.before_repeat is not None and subject_id is not None:
+                self.before_repeat(subject_id)
             return _respond(self._unseal(status, response), is_repeat=True)
         if finish is None or subject_id is None:
             raise IdempotencyKeyInUse

@@ -22,7 +22,7 @@ from uuid import UUID
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from shared.errors import Invalid
+from shared.errors import Invalid, NotAllowed
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -44,6 +44,10 @@ class SignatureVersionRequired(Invalid):
     """Sign this request with version 2: version 1 does not cover method and path."""
 
 
+class MerchantSuspended(NotAllowed):
+    """This merchant is suspended: what it has can be read, and nothing changed."""
+
+
 @dataclass(frozen=True)
 class Principal:
     """An authenticated merchant."""
@@ -53,20 +57,31 @@ class Principal:
     email: str
     signed: Signed
     """What the signature covers, and so what of the request may be trusted."""
+    credential_id: UUID | None = None
+    """The id of the key that signed."""
+    is_suspended: bool = False
 
     is_authenticated = True
 
 
 class IsMerchant(BasePermission):
-    """Lets a request pass that was signed by a merchant, in all parts that must be signed."""
+    """
+    Lets a request pass that was signed by a merchant, in all parts that must be signed.
+
+    Of a suspended merchant, only reads.
+    """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        """Whether a merchant signed the request. Raises: SignatureVersionRequired."""
+        """Whether a merchant signed it. Raises: SignatureVersionRequired, MerchantSuspended."""
         caller, method = _user(request), request.method or ""
         if not isinstance(caller, Principal):
             return False
-        if method in view.allowed_methods and must_be_signed(view, method) not in caller.signed:
+        if method in SAFE_METHODS or method not in view.allowed_methods:
+            return True
+        if must_be_signed(view, method) not in caller.signed:
             raise SignatureVersionRequired
+        if caller.is_suspended:
+            raise MerchantSuspended
         return True
 
 

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from merchants.models import ApiKey, Merchant
+from merchants.tests.keys import rotate
+from shared import clock
 from shared.testing.api import Written, refused
 from shared.testing.signing import JSON, SigningClient
 
@@ -101,15 +104,41 @@ class TestMe:
 
 class TestKeys:
     def test_are_listed_newest_first_without_secrets(self, merchant: SigningClient) -> None:
-        rotated = merchant.post("/merchants/keys/rotate", {"idempotencyKey": "k"}).json()
+        renewed = rotate(merchant, 3600)
         keys = merchant.get("/merchants/keys").json()["data"]
-        assert [key["prefix"] for key in keys] == [rotated["apiKey"][:14], merchant.api_key[:14]]
+        assert [key["prefix"] for key in keys] == [renewed.api_key[:14], merchant.api_key[:14]]
         assert [key["active"] for key in keys] == [True, True]
         assert keys[0]["lastUsedAt"] is None
         assert keys[1]["lastUsedAt"] is not None
         assert keys[0].keys() == {
             *("apiKeyId", "prefix", "active", "createdAt", "expiresAt", "lastUsedAt")
         }
+
+    def test_come_in_pages(self, merchant: SigningClient, other: SigningClient) -> None:
+        renewed = merchant
+        for number in range(4):
+            renewed = rotate(renewed, 0, f"rotate-{number}")
+        found, sizes = [], []
+        cursor: str | None = ""
+        while cursor is not None:
+            answer = renewed.get(f"/merchants/keys?limit=2{cursor}").json()
+            assert answer.keys() == {"data", "nextCursor"}
+            found += [key["apiKeyId"] for key in answer["data"]]
+            sizes.append(len(answer["data"]))
+            cursor = answer["nextCursor"] and f"&cursor={answer['nextCursor']}"
+        mine = ApiKey.objects.filter(merchant_id=merchant.merchant_id)
+        assert found == [str(key.pk) for key in mine.order_by("-created_at", "-pk")]
+        assert sizes == [2, 2, 1]
+
+    def test_are_twenty_unless_told_otherwise(self, merchant: SigningClient) -> None:
+        acme = Merchant.objects.get()
+        for _ in range(25):
+            ApiKey.issue(merchant=acme, now=clock.now())[0].revoke(now=clock.now())
+        answer = merchant.get("/merchants/keys").json()
+        assert len(answer["data"]) == 20
+        assert answer["nextCursor"]
+        refused(merchant.get("/merchants/keys?limit=101"), 400, "invalid_query")
+        refused(merchant.get("/merchants/keys?all=1"), 400, "invalid_query")
 
 
 class TestRotate:

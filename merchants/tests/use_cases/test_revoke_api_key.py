@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from merchants.models import ApiKey, LastActiveKey
+from merchants.tests.keys import key_ids, revoke, rotate
 from merchants.use_cases.revoke_api_key import revoke_api_key
 from shared import clock
 from shared.models import Event
@@ -21,13 +22,7 @@ pytestmark = pytest.mark.django_db
 def with_two_keys() -> tuple[SigningClient, SigningClient]:
     """One merchant, signing with each of its keys."""
     merchant = registered_merchant()
-    answer = merchant.post("/merchants/keys/rotate", {"idempotencyKey": "rotate"})
-    return merchant, SigningClient(merchant.merchant_id, answer.json()["apiKey"])
-
-
-def key_ids(merchant: SigningClient) -> list[str]:
-    """Oldest first."""
-    return [key["apiKeyId"] for key in merchant.get("/merchants/keys").json()["data"]][::-1]
+    return merchant, rotate(merchant, 3600)
 
 
 class TestRevokeApiKey:
@@ -35,7 +30,7 @@ class TestRevokeApiKey:
         old, new = with_two_keys()
         (old_id, _) = key_ids(new)
         assert old.get("/merchants/me").status_code == 200
-        assert new.delete(f"/merchants/keys/{old_id}", {"idempotencyKey": "k"}).status_code == 204
+        assert revoke(new, old_id, "k").status_code == 204
         refused(old.get("/merchants/me"), 401, "invalid_signature")
         assert new.get("/merchants/me").status_code == 200
         assert [key["active"] for key in new.get("/merchants/keys").json()["data"]] == [True, False]
@@ -43,16 +38,12 @@ class TestRevokeApiKey:
     def test_may_be_asked_for_with_the_key_itself(self) -> None:
         old, new = with_two_keys()
         (old_id, _) = key_ids(new)
-        assert old.delete(f"/merchants/keys/{old_id}", {"idempotencyKey": "k"}).status_code == 204
-        refused(
-            old.delete(f"/merchants/keys/{old_id}", {"idempotencyKey": "k"}),
-            401,
-            "invalid_signature",
-        )
+        assert revoke(old, old_id, "k").status_code == 204
+        refused(revoke(old, old_id, "k"), 401, "invalid_signature")
 
     def test_refuses_the_last_key(self, merchant: SigningClient) -> None:
         (only,) = key_ids(merchant)
-        answer = merchant.delete(f"/merchants/keys/{only}", {"idempotencyKey": "k"})
+        answer = revoke(merchant, only, "k")
         refused(answer, 409, "last_active_key")
         assert merchant.get("/merchants/me").status_code == 200
         assert Event.objects.filter(event_type="Merchant.ApiKey.Revoked").count() == 0
@@ -61,9 +52,9 @@ class TestRevokeApiKey:
         _, new = with_two_keys()
         (old_id, _) = key_ids(new)
         (theirs,) = key_ids(other)
-        new.delete(f"/merchants/keys/{old_id}", {"idempotencyKey": "k"})
+        revoke(new, old_id, "k")
         for number, key_id in enumerate((old_id, theirs, uuid4(), "x", theirs.upper())):
-            answer = new.delete(f"/merchants/keys/{key_id}", {"idempotencyKey": f"k{number}"})
+            answer = revoke(new, key_id, f"k{number}")
             refused(answer, 404, "api_key_not_found")
         assert other.get("/merchants/me").status_code == 200
 
@@ -71,7 +62,7 @@ class TestRevokeApiKey:
         _, new = with_two_keys()
         (old_id, _) = key_ids(new)
         for _ in range(2):
-            new.delete(f"/merchants/keys/{old_id}", {"idempotencyKey": "k"})
+            revoke(new, old_id, "k")
         (event,) = Event.objects.filter(event_type="Merchant.ApiKey.Revoked")
         assert event.payload["api_key_id"] == old_id
 

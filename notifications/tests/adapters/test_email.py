@@ -9,11 +9,12 @@ from django.core.mail import BadHeaderError, EmailMultiAlternatives
 from django.db import transaction
 
 from notifications.adapters.email import send_email
-from notifications.domain.templates import TEMPLATES
+from notifications.domain.templates import PREVIOUS_CONTACT, TEMPLATES
 from notifications.models import Message
 from notifications.tests.conftest import MailServer
-from notifications.use_cases.enqueue_messages import _message
+from notifications.use_cases.enqueue_messages import _messages
 from shared.events.base import DomainEvent
+from shared.events.merchants import MerchantAccountContactChanged
 from shared.testing.events import example
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +29,7 @@ EVENTS: dict[str, Callable[..., Any]] = {
 
 def sent(event: DomainEvent, server: MailServer) -> tuple[EmailMultiAlternatives, str, str]:
     """The mail about an event: itself, its text and its HTML."""
-    send_email(_message(event))  # type: ignore[arg-type]
+    send_email(_messages(event)[0])  # type: ignore[arg-type]
     (mail,) = server.taken
     ((html, kind),) = mail.alternatives
     assert kind == "text/html"
@@ -53,7 +54,7 @@ class TestSendEmail:
     def test_says_all_it_knows(self, template: str, mail_server: MailServer) -> None:
         event = EVENTS[template]()
         mail, text, html = sent(event, mail_server)
-        facts = event.payload()
+        facts: dict[str, Any] = event.payload()
         for name in (
             "amount",
             "currency",
@@ -61,6 +62,9 @@ class TestSendEmail:
             "reason",
             "apiKeyPrefix",
             "apiKeyExpiresAt",
+            "previousKeyExpiresAt",
+            "signedWithPrefix",
+            "daysLeft",
         ):
             if name in facts:
                 assert str(facts[name]) in text
@@ -82,6 +86,21 @@ class TestSendEmail:
         assert headers["To"] == "till@example.com"
         assert mail.recipients() == ["till@example.com"]
 
+    def test_tells_the_previous_contact_without_the_new_address(
+        self, mail_server: MailServer
+    ) -> None:
+        event = example(MerchantAccountContactChanged, merchant_name=HOSTILE)
+        new, previous = _messages(event)
+        assert (new.template, previous.template) == (TEMPLATES[type(event)], PREVIOUS_CONTACT)
+        send_email(previous)
+        (mail,) = mail_server.taken
+        ((html, _),) = mail.alternatives
+        assert mail.to == ["old@example.com"]
+        for part in (str(mail.body), str(html)):
+            assert "till@example.com" not in part
+            assert "contact us at once" in part
+        assert "<script" not in str(html)
+
     def test_would_run_the_script_without_escaping(self, mail_server: MailServer) -> None:
         # The naive twin: the text template sent as HTML.
         _, text, _ = sent(EVENTS["payment_authorised"](merchant_name=HOSTILE), mail_server)
@@ -96,7 +115,7 @@ class TestSendEmail:
         assert mail_server.taken == []
 
     def test_is_not_sent_with_a_line_break_in_its_subject(self, mail_server: MailServer) -> None:
-        message = _message(EVENTS["payment_authorised"]())
+        (message,) = _messages(EVENTS["payment_authorised"]())
         message.context["currency"] = "USD\r\nBcc: x@y.z"
         with pytest.raises(BadHeaderError):
             send_email(message)
@@ -105,7 +124,7 @@ class TestSendEmail:
     def test_carries_the_same_message_id_however_often_it_is_sent(
         self, mail_server: MailServer
     ) -> None:
-        message = _message(EVENTS["payment_authorised"]())
+        (message,) = _messages(EVENTS["payment_authorised"]())
         with transaction.atomic():
             Message.objects.enqueue([message])
         stored = Message.objects.get()

@@ -2,10 +2,11 @@
 
 import pytest
 
-from notifications.domain.templates import TEMPLATES
+from notifications.domain.templates import PREVIOUS_CONTACT, TEMPLATES
 from notifications.models import Message
 from notifications.use_cases.enqueue_messages import enqueue_messages
 from shared.events.base import DomainEvent
+from shared.events.merchants import MerchantAccountContactChanged
 from shared.events.payments import PaymentTransactionAuthorised
 from shared.testing.events import example
 from shared.testing.races import race
@@ -19,13 +20,23 @@ class TestEnqueueMessages:
     def test_writes_down_what_to_tell_whom(self, event: type[DomainEvent]) -> None:
         happened = example(event)
         enqueue_messages(events=[happened])  # type: ignore[list-item]
-        message = Message.objects.get()
+        message = Message.objects.exclude(template=PREVIOUS_CONTACT).get()
         assert (message.template, message.recipient) == (TEMPLATES[event], "till@example.com")
         assert str(message.correlation_id) == happened.correlation_id
         assert str(message.merchant_id) == happened.merchant_id
         assert message.context == {**happened.payload(), "occurredAt": happened.occurred_at}
         assert message.due_at is not None
         assert message.sent_at is None
+
+    def test_tells_of_another_address_at_both(self) -> None:
+        happened = example(MerchantAccountContactChanged)
+        for _ in range(2):
+            enqueue_messages(events=[happened])
+        written = Message.objects.order_by("template").values_list("template", "recipient")
+        assert list(written) == [
+            ("contact_changed", "till@example.com"),
+            ("contact_changed_from", "old@example.com"),
+        ]
 
     def test_leaves_alone_what_was_told_before(self) -> None:
         first, second = (example(PaymentTransactionAuthorised) for _ in range(2))

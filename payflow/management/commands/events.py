@@ -1,10 +1,10 @@
 """
-`manage.py events`: what listeners still have to do, and what people can do about it.
+`manage.py events`: what is still to be done, inside and outside, and what people can do about it.
 
     events list                  how much is outstanding, per listener and intent
     events list --parked         the rows that wait for somebody
-    events show ID               a publication or an event: its traceback, what waits behind it
-    events retry ID… | --listener L | --all --reason R
+    events show ID               a publication, an event, a message, an operation: its traceback
+    events retry ID… | --listener L | --intent I | --all --reason R
     events skip ID… --reason R
     events replay --listener L (--story S | --from N --to N | --since T --until T) --reason R
     events rebuild --into URL    ledger and trail once more, from the events, and how they differ
@@ -18,19 +18,18 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
 from payflow.management import arguments, reports
-from payflow.management.accounting import operator_of
 from payflow.rebuild.run import NotRebuilt, rebuild
 from shared import clock
 from shared.errors import DomainError
 from shared.event_bus import inspection, operating, standing
 from shared.event_bus.inspection import Chosen
 from shared.event_bus.replay import Range, replay
+from shared.management.accounting import operator_of
 from shared.models import Publication
 
 _HELP = __doc__
@@ -71,7 +70,10 @@ class Command(BaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         now = clock.now()
         chosen = Chosen(
-            listener_id=options["listener"], story=options["story"], only_parked=options["parked"]
+            listener_id=options["listener"],
+            intent_id=options["intent"],
+            story=options["story"],
+            only_parked=options["parked"],
         )
         if chosen == Chosen():
             backlogs = [*standing.backlog_by_listener(now), *standing.backlog_by_intent(now)]
@@ -82,22 +84,29 @@ class Command(BaseCommand):
 
     def _show(self, options: dict[str, Any]) -> None:
         now, wanted = clock.now(), options["id"]
-        told = (
-            inspection.get_event(wanted, now=now)
-            if isinstance(wanted, UUID)
-            else inspection.get_publication(wanted, now=now)
-        )
+        if isinstance(wanted, int):
+            self._tell_of(options, inspection.get_publication(wanted, now=now), now)
+            return
+        try:
+            self._tell_of(options, inspection.get_event(wanted, now=now), now)
+        except inspection.NoSuchEvent:
+            piece = inspection.get_work(wanted, now=now)
+            self._tell(options, asdict(piece), reports.piece(piece))
+
+    def _tell_of(self, options: dict[str, Any], told: inspection.Told, now: datetime) -> None:
         document = {"event": told.envelope, "publications": [asdict(w) for w in told.waiting]}
         self._tell(options, document, reports.told(told, now))
 
     def _retry(self, options: dict[str, Any]) -> None:
-        ids, listener_id, everything = set(options["ids"]), options["listener"], options["all"]
-        if sum(map(bool, (ids, listener_id, everything))) != 1:
-            raise CommandError("Name publications, or --listener, or --all.")
+        ids, listener_id, intent_id = set(options["ids"]), options["listener"], options["intent"]
+        if sum(map(bool, (ids, listener_id, intent_id, options["all"]))) != 1:
+            raise CommandError("Name rows by their ids, or --listener, or --intent, or --all.")
         if ids:
-            count = operating.retry(Publication, sorted(ids), **operator_of(options))
+            count = operating.retry_named(sorted(ids, key=str), **operator_of(options))
         else:
-            count = operating.retry_all(listener_id=listener_id or None, **operator_of(options))
+            count = operating.retry_all(
+                listener_id=listener_id or None, intent_id=intent_id or None, **operator_of(options)
+            )
         self.stdout.write(f"{count} due again.")
 
     def _skip(self, options: dict[str, Any]) -> None:

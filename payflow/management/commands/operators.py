@@ -13,8 +13,8 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from payflow.management.accounting import add_accounting, operator_of
 from payflow.operators.tries import unlock
+from shared.management.accounting import add_accounting, operator_of
 
 _HELP = __doc__
 

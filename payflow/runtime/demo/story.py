@@ -31,6 +31,7 @@ _SUBJECTS = [
     "Payment of 90.00 USD authorised",
     "Captured 100.00 of 250.00 USD",
     "Refunded 30.00 of 250.00 USD",
+    "Welcome to PayFlow",
 ]
 _ENTRIES = [("AUTH", "250.00"), ("CAPTURE", "100.00"), ("RELEASE", "150.00"), ("REFUND", "30.00")]
 _LEDGER_SECONDS = 10

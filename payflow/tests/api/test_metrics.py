@@ -99,7 +99,10 @@ class TestMetrics:
     def test_shows_publications_of_a_listener_that_nobody_knows_any_more(self) -> None:
         registered_merchant()
         with connection.cursor() as cursor:
-            cursor.execute("UPDATE shared.publication SET listener_id = 'fraud.of_old'")
+            cursor.execute(
+                "UPDATE shared.publication SET listener_id = 'fraud.of_old'"
+                " WHERE listener_id = 'audit.record_event'"
+            )
         assert value(scraped(), "payflow_listener_outstanding", listener="fraud.of_old") == 1
 
     def test_counts_requests_by_route_and_never_by_id(self) -> None:

@@ -58,4 +58,7 @@ class TestSignedPayment:
             "Payment.Transaction.Authorised",
             "Ledger.Entry.Posted",
         ]
-        assert [message.subject for message in mail.outbox] == ["Payment of 250.00 USD authorised"]
+        assert [message.subject for message in mail.outbox] == [
+            "Welcome to PayFlow",
+            "Payment of 250.00 USD authorised",
+        ]

@@ -1,14 +1,19 @@
 """`manage.py events` as an operator meets it."""
 
 import json
+from datetime import timedelta
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from notifications.models import Message
 from payflow.tests.lives import paid_by
-from shared.event_bus import drain
+from payments.models import Operation
+from shared import clock
+from shared.event_bus import CELERY, drain, operating
 from shared.event_bus._deliver import deliver
 from shared.event_bus._outstanding import park
 from shared.event_bus._registry import listeners
@@ -18,6 +23,7 @@ from shared.testing.api import payment_body, registered_merchant
 pytestmark = pytest.mark.django_db
 
 FRAUD = "fraud.assess_payment"
+MESSAGE = "notifications.message"
 WHY = ("--reason", "put right")
 
 
@@ -149,8 +155,13 @@ class TestRetry:
         assert events("retry", "--all", *WHY) == "0 due again.\n"
 
     def test_wants_to_know_which(self, parked: Publication) -> None:
-        for wrong in ((), ("--all", "--listener", FRAUD), (parked.pk, "--all")):
-            assert "Name publications" in refused("retry", *wrong, *WHY)
+        for wrong in (
+            (),
+            ("--all", "--listener", FRAUD),
+            ("--intent", MESSAGE, "--listener", FRAUD),
+            (parked.pk, "--all"),
+        ):
+            assert "Name rows by their ids" in refused("retry", *wrong, *WHY)
 
     def test_refuses_what_is_not_parked(self, parked: Publication) -> None:
         other = Publication.objects.filter(parked_at=None).first()
@@ -159,6 +170,97 @@ class TestRetry:
         parked.refresh_from_db()
         assert parked.is_parked
         assert actions_told() == []
+
+
+@pytest.fixture
+def parked_work(parked: Publication) -> tuple[Message, Operation]:
+    """A message and a call to a processor, parked beside a publication."""
+    merchant = registered_merchant()
+    paid_by(merchant)
+    Message.objects.update(parked_at=clock.now(), due_at=None, failures=29, last_error="no route")
+    Operation.objects.update(parked_at=clock.now(), due_at=None, failures=5, last_error="a bug")
+    message, operation = Message.objects.first(), Operation.objects.first()
+    assert message is not None and operation is not None
+    return message, operation
+
+
+class TestRetryOfOutsideWork:
+    def test_takes_messages_and_operations_with_all(
+        self, parked_work: tuple[Message, Operation]
+    ) -> None:
+        """What the README says when the mail server is back."""
+        count = Message.objects.count() + Operation.objects.count() + 1
+        assert len(events("list", "--parked").splitlines()) == 1 + count
+        assert events("retry", "--all", *WHY) == f"{count} due again.\n"
+        assert events("list", "--parked") == "None.\n"
+        assert {told["action"] for told in actions_told()} == {
+            *("shared.publication.retry", "notifications.message.retry", "payments.operation.retry")
+        }
+
+    def test_sends_what_was_parked(
+        self, parked_work: tuple[Message, Operation], mailoutbox: list[object]
+    ) -> None:
+        mailoutbox.clear()
+        events("retry", "--intent", MESSAGE, *WHY)
+        drain(CELERY)
+        assert len(mailoutbox) == Message.objects.count()
+        assert Operation.objects.filter(parked_at__isnull=False).exists()
+
+    def test_hastens_what_failed_and_waits_for_its_hour_but_nothing_that_is_claimed(
+        self, parked_work: tuple[Message, Operation]
+    ) -> None:
+        """The mail server is back after three hours: nothing is parked yet, and all of it waits."""
+        later = clock.now() + timedelta(hours=1)
+        Message.objects.update(parked_at=None, due_at=later, failures=7, attempts=7, ended=7)
+        claimed, _ = parked_work
+        Message.objects.filter(pk=claimed.pk).update(attempts=8)
+        count = Message.objects.count() - 1
+        assert count > 0
+        assert events("retry", "--intent", MESSAGE, *WHY) == f"{count} due again.\n"
+        assert list(Message.objects.filter(due_at__gt=clock.now())) == [claimed]
+        assert [told["action"] for told in actions_told()] == ["notifications.message.hasten"]
+
+    def test_takes_rows_by_their_ids_whatever_they_are(
+        self, parked: Publication, parked_work: tuple[Message, Operation]
+    ) -> None:
+        ids = [row.pk for row in (parked, *parked_work)]
+        assert events("retry", *ids, *WHY) == "3 due again.\n"
+        for row in (parked, *parked_work):
+            row.refresh_from_db()
+            assert (row.parked_at, row.failures) == (None, 0)
+
+    def test_takes_all_of_them_or_none(
+        self, parked: Publication, parked_work: tuple[Message, Operation]
+    ) -> None:
+        message, _ = parked_work
+        for wrong in (uuid4(), 4711):
+            assert "Only parked work" in refused("retry", parked.pk, message.pk, wrong, *WHY)
+        message.refresh_from_db()
+        assert message.is_parked
+        assert actions_told() == []
+
+    def test_knows_the_kinds_of_outside_work(self, parked: Publication) -> None:
+        said = refused("retry", "--intent", "notifications.mesage", *WHY)
+        assert "there are notifications.message, payments.operation" in said
+
+    def test_works_in_batches(
+        self, parked_work: tuple[Message, Operation], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(operating, "BATCH_SIZE", 1)
+        count = Message.objects.count()
+        assert count > 1
+        assert events("retry", "--intent", MESSAGE, *WHY) == f"{count} due again.\n"
+        assert len(actions_told()) == count
+
+    def test_is_looked_at_before(self, parked_work: tuple[Message, Operation]) -> None:
+        message, operation = parked_work
+        listed = events("list", "--intent", MESSAGE)
+        assert str(message.pk) in listed
+        assert str(operation.pk) not in listed
+        said = events("show", message.pk)
+        assert f"{MESSAGE} {message.pk}  parked" in said
+        assert said.endswith("no route\n")
+        assert json.loads(events("show", operation.pk, "--json"))["last_error"] == "a bug"
 
 
 class TestSkip:

@@ -207,6 +207,66 @@ class TestPerform:
         assert outside.recorded == []
 
 
+class TestPauses:
+    """How often what fails is tried again is what the intent declares."""
+
+    PAUSES = (2, 60, *[3600] * 30)
+
+    def test_are_as_declared_and_then_it_is_parked(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        outside.error = ConnectionError("no route")
+        patient = replace(errands, pauses=self.PAUSES)
+        plan()
+        for seconds in self.PAUSES:
+            _perform.perform(patient, 10)
+            assert 0.7 * seconds < pause_seconds() < 1.3 * seconds
+            _outstanding.park_endless(Errand)
+            hasten()
+            _outstanding.park_endless(Errand)
+            assert only_row()["parked_at"] is None
+        assert outside.parked == []
+        _perform.perform(patient, 10)
+        assert only_row()["parked_at"] is not None
+        assert outside.parked == [only_row()["id"]]
+        assert len(outside.called) == len(self.PAUSES) + 1
+
+    def test_may_be_none(self, outside: Outside, errands: _registry.Intent) -> None:
+        outside.error = ConnectionError("no route")
+        plan()
+        _perform.perform(replace(errands, pauses=()), 10)
+        assert only_row()["parked_at"] is not None
+
+    def test_would_end_early_if_a_failed_claim_had_no_end(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        """The naive twin: what failed 25 times is taken for what kills its worker."""
+        outside.error = ConnectionError("no route")
+        plan()
+        for _ in range(_outstanding.CLAIMS_UNTIL_PARKED):
+            _perform.perform(replace(errands, pauses=self.PAUSES), 10)
+            hasten()
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE bus_test_errand SET ended = 0")
+        _outstanding.park_endless(Errand)
+        assert "without an end" in only_row()["last_error"]
+
+    def test_count_a_failure_once_though_it_is_recorded_twice(
+        self, outside: Outside, errands: _registry.Intent
+    ) -> None:
+        plan()
+        (claim,) = _perform.claim(errands, Turn(1))
+        for _ in range(2):  # as after a COMMIT whose answer was lost
+            _outstanding.record_failure("test.errand", Errand, claim, ConnectionError("no route"))
+        assert only_row()["failures"] == 1
+
+
+def pause_seconds() -> float:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXTRACT(EPOCH FROM due_at - now()) FROM bus_test_errand")
+        return float(cursor.fetchone()[0])
+
+
 class TestParkEndless:
     def test_parks_what_was_claimed_again_and_again_without_an_end(
         self, outside: Outside, errands: _registry.Intent

@@ -116,10 +116,27 @@ class TestRegistration:
             answer = self.register(2, **{f"HTTP_{header}": "192.0.2.1"})
             refused(answer, 429, "too_many_requests")
 
-    def test_is_limited_for_nonsense_too(self, settings: Any) -> None:
+    def test_is_not_used_up_by_what_can_register_nobody(self, settings: Any) -> None:
+        """Or one who sends nonsense would shut the door for all who share the address."""
         settings.REGISTRATIONS_PER_HOUR = 1
-        Client().post("/api/v1/merchants/register", b"{", content_type=JSON)
-        refused(self.register(1), 429, "too_many_requests")
+        bodies = (b"{", b"[]", b"{}", b'{"name": "Acme", "email": "x"}', b'{"admin": true}')
+        for body in bodies * 2:
+            answer = Client().post("/api/v1/merchants/register", body, content_type=JSON)
+            assert answer.status_code == 400
+        assert self.register(1).status_code == 201
+
+    def test_is_used_up_by_asking_who_is_registered(self, settings: Any) -> None:
+        settings.REGISTRATIONS_PER_HOUR = 3
+        statuses = [self.register(1).status_code for _ in range(6)]
+        assert statuses == [201, 409, 409, 429, 429, 429]
+        assert self.register(1, REMOTE_ADDR="192.0.2.1").status_code == 409
+        assert self.register(2, REMOTE_ADDR="192.0.2.1").status_code == 201
+
+    def test_is_not_prolonged_by_knocking(self, settings: Any) -> None:
+        settings.REGISTRATIONS_PER_HOUR = 1
+        assert [self.register(n).status_code for n in range(5)] == [201, 429, 429, 429, 429]
+        let_pass(3600)
+        assert self.register(5).status_code == 201
 
 
 class TestAddressOf:
