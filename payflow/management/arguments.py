@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
-from shared.management.accounting import accounting, limit
+from shared.management.accounting import add_accounting, limit
 
 
 def _listing(parser: ArgumentParser) -> None:
@@ -29,12 +29,12 @@ def _retrying(parser: ArgumentParser) -> None:
     parser.add_argument("--listener", default="", help="all that are parked for it")
     parser.add_argument("--intent", default="", help="such as notifications.message: all of it")
     parser.add_argument("--all", action="store_true", help="all that are parked or failed")
-    accounting(parser)
+    add_accounting(parser)
 
 
 def _skipping(parser: ArgumentParser) -> None:
     parser.add_argument("ids", nargs="+", type=_number, metavar="ID", help="publications")
-    accounting(parser)
+    add_accounting(parser)
 
 
 def _replaying(parser: ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def _replaying(parser: ArgumentParser) -> None:
     parser.add_argument("--to", dest="last", type=_number, metavar="N", help="to this sequence")
     parser.add_argument("--since", type=_instant, metavar="T", help="published at T or later")
     parser.add_argument("--until", type=_instant, metavar="T", help="published before T")
-    accounting(parser)
+    add_accounting(parser)
 
 
 def _rebuilding(parser: ArgumentParser) -> None:

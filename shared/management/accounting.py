@@ -12,7 +12,7 @@ LONGEST_REASON = 500
 LONGEST_LIST = 10_000
 
 
-def accounting(parser: ArgumentParser) -> None:
+def add_accounting(parser: ArgumentParser) -> None:
     """Take `--reason` and `--actor`."""
     parser.add_argument("--reason", required=True, type=_reason, help="kept in the audit trail")
     parser.add_argument("--actor", default="", help="who does this (the login of this machine)")

@@ -34,7 +34,7 @@ from merchants.use_cases.suspend_merchant import suspend_merchant
 from shared import clock
 from shared.errors import DomainError
 from shared.identifiers import new_id
-from shared.management.accounting import accounting, harmless, limit, operator_of
+from shared.management.accounting import add_accounting, harmless, limit, operator_of
 from shared.management.tables import instant, table
 
 _HELP = __doc__
@@ -172,12 +172,12 @@ def _showing(parser: ArgumentParser) -> None:
 
 def _on_a_merchant(parser: ArgumentParser) -> None:
     parser.add_argument("merchant", type=UUID)
-    accounting(parser)
+    add_accounting(parser)
 
 
 def _on_a_key(parser: ArgumentParser) -> None:
     parser.add_argument("key", type=UUID, help="its id, as `show` has it")
-    accounting(parser)
+    add_accounting(parser)
 
 
 def _on_an_address(parser: ArgumentParser) -> None:
