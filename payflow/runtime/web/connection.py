@@ -148,8 +148,8 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress is not typed
         else:
             self.handle_close()
 
-    def holds_a_share_of(self, client: str) -> None:
-        """Note whose share this connection is, to be given back when it ends."""
+    def holds_a_share_of(self, client: str | None) -> None:
+        """Note whose share this connection is, if anybody's, to be given back when it ends."""
         self._connection_share = client
 
     def service(self) -> None:

@@ -4,10 +4,11 @@ import errno
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 
@@ -16,6 +17,8 @@ from payflow.runtime.web.clients import Clients
 from payflow.runtime.web.connection import Connection, Phase
 from payflow.runtime.web.refusal import Refusal
 from shared.http.addresses import Network, client_address, is_among
+
+log = structlog.get_logger(__name__)
 
 LOOK_EVERY_SECONDS = 1
 # Of these the client is who keeps us waiting; an idle one has at least behaved.
@@ -103,11 +106,17 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress is not typed
     def handle_accept(self) -> None:
         """Accept one connection, or turn it away."""
         try:
-            if accepted := self.accept():
-                self._welcome(*accepted)
+            accepted = self.accept()
         except OSError as error:
             if error.errno in _NO_FILES:
                 self._make_room()
+            return
+        if accepted:
+            self._welcome(*accepted)
+
+    def handle_error(self) -> None:
+        """Go on accepting, whatever went wrong with one connection."""
+        log.exception("a connection could not be accepted")  # noqa: LOG004 - the loop has caught it
 
     # Mutators ----------------------------------------------------------------------------------
 
@@ -128,16 +137,24 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress is not typed
 
     def _welcome(self, sock: socket.socket, addr: Any) -> None:
         peer = str(addr[0])
-        is_proxy = is_among(peer, self._policy.trusted)
         if len(self.active_channels) >= self._policy.most_connections and not self._make_room():
             _turn_away(sock, refusal.NO_ROOM)
-        elif not is_proxy and not self.clients.take(peer):
-            _turn_away(sock, refusal.TOO_MANY_CONNECTIONS)
+        elif is_among(peer, self._policy.trusted):
+            self._keep(sock, addr, client=None)
+        elif self.clients.take(peer):
+            self._keep(sock, addr, client=peer)
         else:
-            self.set_socket_options(sock)
-            connection = Connection(self, sock, addr, self.adj, map=self._map)
-            if not is_proxy:
-                connection.holds_a_share_of(peer)
+            _turn_away(sock, refusal.TOO_MANY_CONNECTIONS)
+
+    def _keep(self, sock: socket.socket, addr: Any, client: str | None) -> None:
+        with ExitStack() as undo:
+            undo.callback(sock.close)
+            if client is not None:
+                undo.callback(self.clients.release, client)
+            with suppress(OSError):  # gone before we got to it
+                self.set_socket_options(sock)
+                Connection(self, sock, addr, self.adj, map=self._map).holds_a_share_of(client)
+                undo.pop_all()
 
     def _make_room(self) -> bool:
         """End the oldest connection whose client keeps us waiting, or else the oldest idle one."""

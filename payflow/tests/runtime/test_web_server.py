@@ -173,6 +173,24 @@ class TestRoom:
             client.close()
         eventually(lambda: served.server.clients._held.total() == 0)
 
+    def test_one_that_cannot_be_kept_stops_nobody(
+        self, served: Serving, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(error: Exception) -> None:
+            def fail(sock: socket.socket) -> None:
+                monkeypatch.undo()
+                raise error
+
+            monkeypatch.setattr(served.server, "set_socket_options", fail)
+            assert is_closed(served.connect())
+            assert served.server.clients._held.total() == 0
+
+        fails(ConnectionResetError())
+        fails(ValueError())
+        client = served.connect()
+        client.sendall(GET)
+        assert answer(client)[0] == 200
+
     def test_behind_a_proxy_of_ours_the_share_is_the_clients(self) -> None:
         policy = Policy(networks("127.0.0.1"), most_per_client=1)
         with serving(policy) as served:
