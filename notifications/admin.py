@@ -3,8 +3,8 @@
 from django.contrib import admin
 
 from notifications.domain.templates import PREVIOUS_CONTACT, TEMPLATES
-from notifications.models import Message
-from shared.admin import OutstandingAdmin, choices_filter
+from notifications.models import Contact, Message
+from shared.admin import OutstandingAdmin, ReadOnlyAdmin, choices_filter
 
 TemplateFilter = choices_filter(
     "template",
@@ -21,3 +21,12 @@ class MessageAdmin(OutstandingAdmin):
     list_filter = (*OutstandingAdmin.list_filter, TemplateFilter)
     search_fields = ("id", "correlation_id", "event_id", "merchant_id", "recipient")
     search_help_text = "An id, or a recipient."
+
+
+@admin.register(Contact)
+class ContactAdmin(ReadOnlyAdmin):
+    """Where merchants are written to whose address was changed."""
+
+    list_display = ("merchant_id", "email", "changed_at")
+    search_fields = ("merchant_id", "email")
+    search_help_text = "A merchant's id, or an address."

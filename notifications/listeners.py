@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from notifications.use_cases.enqueue_messages import enqueue_messages
+from notifications.use_cases.note_contact import note_contact
 from shared.event_bus import listener
 from shared.events.merchants import (
     MerchantAccountContactChanged,
@@ -69,3 +70,9 @@ def on_account_changed(
 ) -> None:
     """Tell the merchant, and of another address also the old one."""
     enqueue_messages(events=events)
+
+
+@listener("notifications.note_contact")
+def on_contact_changed(events: Sequence[MerchantAccountContactChanged]) -> None:
+    """Write to the new address from now on."""
+    note_contact(events=events)

@@ -4,10 +4,16 @@ from collections.abc import Sequence
 
 from notifications import conf
 from notifications.models import Message
+from notifications.use_cases.address_messages import address_messages
 from notifications.use_cases.record_messages import record_exhausted, record_sent
 from notifications.use_cases.send_message import send_message
 from shared import clock
 from shared.event_bus import CELERY, QUICK_TRIES, intent
+
+
+def prepare(messages: Sequence[Message]) -> Sequence[Message]:
+    """See to whom they go by now."""
+    return address_messages(messages=messages)
 
 
 def record(finished: Sequence[tuple[Message, None]]) -> None:
@@ -24,6 +30,7 @@ def give_up(message: Message) -> None:
     "notifications.message",
     rows=Message,
     runs_in=CELERY,
+    prepare=prepare,
     record=record,
     lease_seconds=conf.SEND_LEASE_SECONDS,
     when_parked=give_up,

@@ -56,6 +56,11 @@ PREVIOUS_CONTACT = "contact_changed_from"
 """What the address that a merchant had before is told, in case it was not the merchant's wish."""
 
 
+def goes_where_it_was_addressed(template: str) -> bool:
+    """Whether a message is for the address it was written for, wherever the merchant is now."""
+    return template in (PREVIOUS_CONTACT, TEMPLATES[MerchantAccountContactChanged])
+
+
 def addressed(event: PaymentEvent | MerchantEvent) -> Iterator[tuple[str, str]]:
     """The messages that an event is worth: the name of each, and to whom."""
     yield TEMPLATES[type(event)], event.merchant_email

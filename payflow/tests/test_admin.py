@@ -16,7 +16,7 @@ from fraud.models import AmountLimit, BlockedValue, Rule
 from ledger.domain.posting_rules import PLATFORM, AccountKey, AccountKind, Correction
 from ledger.models import Account
 from ledger.use_cases.propose_adjustment import propose_adjustment
-from notifications.models import Message
+from notifications.models import Contact, Message
 from payflow.admin import Standing
 from payments import conf
 from payments.models import CircuitBreaker, Operation, Payment, Verdict
@@ -59,6 +59,7 @@ def one_of_everything() -> None:
     AmountLimit(currency="USD", limit_minor=10**9).store()
     BlockedValue(trait="token", value="tok_stolen").store()
     Group.objects.create(name="operators")
+    Contact.objects.create(merchant_id=new_id(), email="new@example.com", changed_at=clock.now())
     CircuitBreaker.objects.note_silence("sandbox", conf.BREAKER_FAILURES, now=clock.now())
     wallet = {"provider": "PAYPAL", "walletId": "w-1"}
     store_token(merchant_id=new_id(), wallet=wallet, now=clock.now())

@@ -133,18 +133,8 @@ def intent(  # noqa: PLR0913 - every one is a keyword with a meaning of its own
     def register(run: Callable[[Any], Outcome]) -> Callable[[Any], Outcome]:
         if intent_id in intents:
             raise AlreadyRegistered(intent_id)
-        intents[intent_id] = Intent(
-            intent_id,
-            rows,
-            runs_in,
-            run,
-            record,
-            lease_seconds,
-            when_parked,
-            prepare,
-            by_merchant,
-            pauses,
-        )
+        known = (intent_id, rows, runs_in, run, record, lease_seconds, when_parked, prepare)
+        intents[intent_id] = Intent(*known, by_merchant=by_merchant, pauses=pauses)
         return run
 
     return register

@@ -45,7 +45,8 @@ class MerchantAccountContactChanged(MerchantEvent):
     """
     Published when an operator corrected a merchant's e-mail address.
 
-    `merchant_email` is the new one. Events of payments that were initiated before carry the old.
+    `merchant_email` is the new one. Events of payments that were initiated before still carry the
+    old: whoever writes to merchants has to remember this one.
     """
 
     event_type: ClassVar[str] = "Merchant.Account.ContactChanged"

@@ -156,3 +156,12 @@ class TestLockedOut:
             ("new@example.com",): "This is your address at PayFlow now",
             ("till@example.com",): "Your address at PayFlow was changed",
         }
+
+    def test_hears_at_the_new_address_of_what_began_before(self) -> None:
+        merchant = registered_merchant(email="till@example.com")
+        mails()
+        assert pays(merchant)  # its events carry the old address, now and for months
+        operator("change-email", merchant.merchant_id, "--to", "new@example.com")
+        drain()
+        told = [message.to for message in mail.outbox if "250.00 USD" in message.subject]
+        assert told == [["new@example.com"]]

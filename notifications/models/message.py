@@ -81,3 +81,10 @@ class Message(Outstanding):
             template=template,
             context=context,
         )
+
+    # Mutators
+
+    def readdress(self, email: str) -> None:
+        """Send it to another address than it was written for."""
+        self.recipient = email
+        self.save(update_fields=["recipient"])
