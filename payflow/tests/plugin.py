@@ -63,13 +63,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def truncatable_tables(django_db_setup: None, django_db_blocker: object) -> None:
-    """Let the flush between tests empty append-only tables, as only their owner can."""
+    """Let append-only tables be emptied between tests, as only their owner can."""
     from django.db import connections
 
+    from payflow.tests import emptying
     from shared.postgres.operations import disable_truncate_triggers
 
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         disable_truncate_triggers(connections["owner"])
+    emptying.instead_of_flushing()
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def no_socket_in_transaction(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def seeded_rules(transactional_db: None) -> None:
-    """The fraud rules and routes of a fresh installation, which the flush took away."""
+    """The fraud rules and routes of a fresh installation, which were emptied away."""
     from django.apps import apps
     from django.db import connections
 
