@@ -60,18 +60,18 @@ def start_up(
 ) -> None:
     url = os.environ["PAYFLOW_TEST_BROKER_URL"]
     options = brokers.options(url) | {"pool_size": 1}
-    with Connection(url, transport=transport, transport_options=options) as connection:
-        channel = connection.default_channel
-        queue = brokers.queue(name, exchange=name)(channel)
-        barrier.wait()
-        try:
+    try:
+        with Connection(url, transport=transport, transport_options=options) as connection:
+            queue = brokers.queue(name, exchange=name)(connection.default_channel)
+            barrier.wait()
             queue.declare()
             producer = connection.Producer()
             for _ in range(5):
                 producer.publish({}, routing_key=name)
             queue.consume(callback=print)
-        except psycopg.Error as error:
-            found.append(error)
+    except (psycopg.Error, threading.BrokenBarrierError) as error:
+        found.append(error)
+        barrier.abort()  # or the others would wait for whoever did not get so far
 
 
 def deadlocks() -> int:
