@@ -61,6 +61,8 @@ def configure(*, level: str, as_json: bool) -> None:
                 "django.request": {"level": "CRITICAL"},
                 "django.security": {"level": "CRITICAL"},
                 "django.server": {"level": "ERROR"},
+                # Names the path that a client has hung up on.
+                "waitress": {"level": "ERROR"},
             },
         }
     )

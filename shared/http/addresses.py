@@ -4,12 +4,15 @@ Who is at the other end of a connection, when proxies of ours may stand in betwe
 Plain Python, because the server asks it before there is a request.
 """
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
 
 _SUBSCRIBER_BITS = 64
+# As some proxies write whom they heard: 192.0.2.1:5678, [2001:db8::1]:5678.
+_WITH_PORT = re.compile(r"(?:\[(?P<bracketed>[^\[\]]+)\]|(?P<plain>[^:\[\]]+))(?::[0-9]{1,5})?")
 
 
 def networks(text: str) -> tuple[Network, ...]:
@@ -55,8 +58,9 @@ def subscriber(address: str) -> str:
 
 
 def _read(text: str) -> IPv4Address | IPv6Address | None:
+    found = _WITH_PORT.fullmatch(text)
     try:
-        address = ip_address(text.removeprefix("[").removesuffix("]"))
+        address = ip_address((found["bracketed"] or found["plain"]) if found else text)
     except ValueError:
         return None
     # An IPv4 client of an IPv6 socket.

@@ -32,7 +32,7 @@ Opening = Callable[[socket.socket], None]
 KINDS: dict[str, tuple[Opening, bytes]] = {
     "headers": (lambda client: client.sendall(_HEADERS[:20]), b"a"),
     "body": (lambda client: client.sendall(_BODY), b" "),
-    "unread": (lambda client: client.sendall(_ASK * 4), b""),
+    "unread": (lambda client: client.sendall(_ASK * 40), b""),
     "silent": (lambda client: None, b""),
 }
 

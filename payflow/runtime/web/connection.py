@@ -69,6 +69,8 @@ class ApplicationTask(WSGITask):  # type: ignore[misc]  # waitress is not typed
         """The WSGI environment, with the request target as it was received."""
         environ: dict[str, Any] = super().get_environment()
         environ["RAW_URI"] = self.request.request_uri
+        # As it was sent: waitress makes one slash of several, also where they were escaped.
+        environ["PATH_INFO"] = self.request.path
         environ["wsgi.multiprocess"] = True
         return environ
 
@@ -98,6 +100,8 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress is not typed
     server: Host
     request: RequestReader | None
     """The one that is arriving."""
+    is_put_off = False
+    """Whether its next request, here already, waits until the last answer has been read."""
     is_refused = False
     """Whether it was sent a refusal, after which nothing that it sends is read."""
 
@@ -139,11 +143,19 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress is not typed
         """Whether to read on: the next request, or what is to be forgotten."""
         return self._lingers or bool(super().readable())
 
+    def writable(self) -> bool:
+        """Whether to write; asked in every turn, so that what was put off is begun here."""
+        if self.is_put_off and not self.total_outbufs_len:
+            self.is_put_off = False
+            self.server.add_task(self)
+        return bool(super().writable())
+
     # Mutators ----------------------------------------------------------------------------------
 
     def end(self) -> None:
         """Close it; a client whose request is incomplete is told why before."""
-        if not self._lingers and self.request is not None and self._refuse_what_has_arrived():
+        is_incomplete = self.phase in (Phase.HEADERS, Phase.BODY)
+        if is_incomplete and self._refuse_what_has_arrived():
             self.server.add_task(self)
         else:
             self.handle_close()
@@ -158,8 +170,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress is not typed
         try:
             super().service()
         finally:
-            if self._request_shares:
-                self.server.clients.release(self._request_shares.pop())
+            self._give_back_a_request()
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         """Write to the socket; returns how many bytes it took."""
@@ -184,8 +195,8 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress is not typed
     def del_channel(self, *map_: Any) -> None:
         """Forget it, and give back its client's share."""
         super().del_channel(*map_)
-        while self._request_shares:
-            self.server.clients.release(self._request_shares.pop())
+        while self._give_back_a_request():
+            pass
         if self._connection_share is not None:
             self.server.clients.release(self._connection_share)
             self._connection_share = None
@@ -200,6 +211,15 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress is not typed
         if not self.server.clients.take(client):
             return False
         self._request_shares.append(client)
+        return True
+
+    def _give_back_a_request(self) -> bool:
+        """Give back the share of one request; false when none is held."""
+        try:
+            client = self._request_shares.pop()
+        except IndexError:
+            return False
+        self.server.clients.release(client)
         return True
 
     def _refuse_what_has_arrived(self) -> bool:

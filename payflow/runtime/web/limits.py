@@ -20,7 +20,10 @@ HEADER_FIELDS = 100
 BODY_BYTES = 64 * 1024
 
 CONNECTIONS = 2000
-"""Per process. Buffers of one connection stay below 200 KiB, so these below 400 MB at the worst."""
+"""
+Per process. What one keeps in memory stays below 300 KiB (headers, a body, one answer: the next
+request is not begun before the last answer was read), so all of them below 600 MB at the worst.
+"""
 CONNECTIONS_PER_CLIENT = 200
 """Per process and client address."""
 BUFFERED_BYTES = 128 * 1024

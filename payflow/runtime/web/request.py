@@ -64,6 +64,8 @@ class RequestReader(HTTPRequestParser):  # type: ignore[misc]  # waitress is not
                 reason = refusal.TOO_MANY_CONNECTIONS
             if reason is not None:
                 self._refuse(reason)
+            elif not self.content_length:
+                self.expect_continue = False  # there is nothing to continue with
 
     def time_out(self) -> None:
         """End the request, which has not arrived in time."""
@@ -88,7 +90,7 @@ class RequestReader(HTTPRequestParser):  # type: ignore[misc]  # waitress is not
             and _TARGET.fullmatch(self.request_uri) is not None
             and (host is not None or self.version == "1.0")
             and (host is None or _HOST.fullmatch(host) is not None)
-            and "TRANSFER_ENCODING" not in self.headers
+            and b"\r\ntransfer-encoding:" not in block.lower()
             and b"\r\n " not in block
             and b"\r\n\t" not in block
             and not _repeats_a_single(block, len(self.headers))

@@ -21,6 +21,7 @@ from shared.http.addresses import Network, client_address, is_among
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_SECONDS = 1
+_PAUSE_SECONDS = 0.05
 # Of these the client is who keeps us waiting; an idle one has at least behaved.
 _NO_FILES = (errno.EMFILE, errno.ENFILE)
 _INCOMPLETE = frozenset((Phase.HEADERS, Phase.BODY, Phase.READ, Phase.LINGERING))
@@ -108,8 +109,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress is not typed
         try:
             accepted = self.accept()
         except OSError as error:
-            if error.errno in _NO_FILES:
-                self._make_room()
+            if error.errno in _NO_FILES and not self._make_room():
+                time.sleep(_PAUSE_SECONDS)  # all are being served: some end soon
             return
         if accepted:
             self._welcome(*accepted)
@@ -119,6 +120,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress is not typed
         log.exception("a connection could not be accepted")  # noqa: LOG004 - the loop has caught it
 
     # Mutators ----------------------------------------------------------------------------------
+
+    def add_task(self, task: Connection) -> None:
+        """Have a request answered by a thread, unless answers before it lie unread."""
+        if task.total_outbufs_len:
+            task.is_put_off = True
+        else:
+            super().add_task(task)
 
     def stop_accepting(self) -> None:
         """Leave new connections to other processes and close those that nothing happens on."""

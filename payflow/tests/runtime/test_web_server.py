@@ -135,6 +135,25 @@ class TestThreads:
             client.sendall(GET)
             assert answer(client)[0] == 200
 
+    def test_many_requests_at_once_whose_answers_lie_unread_hold_none(self) -> None:
+        with serving(application=Application(body=b"a" * 2_000_000)) as served:
+            for _ in range(8):
+                served.connect().sendall(GET * 40)
+            client = served.connect()
+            client.sendall(GET)
+            assert answer(client)[0] == 200
+            connections = served.server.active_channels.values()
+            assert max(each.total_outbufs_len for each in connections) < 2 * 2_000_000
+
+    def test_and_all_are_answered_once_they_are_read(self) -> None:
+        with serving(application=Application(body=b"a" * 200_000)) as served:
+            client = served.connect()
+            client.sendall(GET * 20)
+            received = b""
+            while received.count(b"a" * 200_000) < 20:
+                received += client.recv(1_000_000)
+            assert received.count(b"HTTP/1.1 200 OK") == 20
+
 
 class TestRoom:
     def test_the_oldest_incomplete_one_goes_first(self) -> None:
@@ -264,6 +283,12 @@ class TestRequests:
                 id="coding in 1.0",
             ),
             pytest.param(
+                head(b"Transfer-Encoding: ,", line=b"POST / HTTP/1.1"),
+                400,
+                "malformed_request",
+                id="no coding",
+            ),
+            pytest.param(
                 head(b"Content-Length: 3", b"Content-Length: 3"),
                 400,
                 "malformed_request",
@@ -343,6 +368,21 @@ class TestRequests:
         assert client.recv(100).startswith(b"HTTP/1.1 100 ")
         client.sendall(b"12345")
         assert answer(client)[0] == 200
+
+    @pytest.mark.parametrize("method", [b"GET", b"POST"])
+    def test_without_a_body_there_is_nothing_to_continue_with(
+        self, served: Serving, method: bytes
+    ) -> None:
+        client = served.connect()
+        for _ in range(2):
+            client.sendall(head(b"Expect: 100-continue", line=method + b" / HTTP/1.1"))
+            assert answer(client)[0] == 200
+
+    def test_an_escaped_slash_stays_where_it_is(self, served: Serving) -> None:
+        client = served.connect()
+        client.sendall(head(line=b"GET /%2fadmin/ HTTP/1.1"))
+        assert answer(client)[0] == 200
+        assert served.application.environs[0]["PATH_INFO"] == "//admin/"
 
     def test_no_header_shifts_the_path(self, served: Serving) -> None:
         client = served.connect()
