@@ -107,7 +107,8 @@ class TestRows:
             refuses_changes(operator, row)
 
     def test_never_show_what_was_answered(self, operator: OperatorClient) -> None:
-        registered_merchant().post("/payments", payment_body(idempotencyKey="seen-key"))
+        wallet = {"type": "WALLET", "wallet": {"provider": "acme", "walletId": "w-1"}}
+        registered_merchant().post("/tokens", wallet | {"idempotencyKey": "seen-key"})
         record = IdempotencyRecord.objects.get()
         assert record.response
         shown = text(operator.page(record)) + text(operator.list(IdempotencyRecord))
