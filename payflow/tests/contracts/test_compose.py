@@ -73,8 +73,8 @@ class TestConnections:
     """Migrations, beat's jobs, scrapes, people, and PostgreSQL's own reserve."""
     OF_A_DISPATCHER = 4
     """Two loops, the relay, and the line on which it listens."""
-    BESIDE_A_POOL = 2
-    """The look around of a worker; the line on which webs and workers ring."""
+    BESIDE_A_POOL = 3
+    """A worker's look around and the slot it holds; the line on which webs and workers ring."""
 
     def test_are_as_many_as_could_be_needed(self) -> None:
         assert self._of_webs() >= 2 * 2 * 32
