@@ -33,6 +33,9 @@ _REQUIRED = ("PAYFLOW_SECRET_KEY", "PAYFLOW_KEY_RING", "DATABASE_URL")
 _SECRET_KEY_LENGTH, _SECRET_KEY_VARIETY = 50, 5
 _KEY_VARIETY = 8
 """Different bytes in a key: 32 random ones have fewer than that once in 10^33 keys."""
+_METRICS_TOKEN_LENGTH = 16
+_SHORTEST_PREFIX = {4: 8, 6: 16}
+"""By IP version: networks larger than 10.0.0.0/8, or than an allocation, are nobody's proxies."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", "0.0.0.0"})  # noqa: S104
 _OURS = ".localhost"
 """The end of the addresses that PayFlow makes up for the sandbox."""
@@ -96,6 +99,20 @@ def _public_url(given: Environment) -> Iterator[str]:
         yield "PAYFLOW_PUBLIC_URL must be the https:// address at which payers reach PayFlow."
 
 
+def _trusted_proxies(given: Environment) -> Iterator[str]:
+    for network in given.networks("PAYFLOW_TRUSTED_PROXIES"):
+        if network.prefixlen < (shortest := _SHORTEST_PREFIX[network.version]):
+            yield (
+                f"PAYFLOW_TRUSTED_PROXIES: {network} is larger than any network of proxies; whoever"
+                f" is in it says who a client is. Name one of /{shortest} or smaller."
+            )
+
+
+def _metrics_token(given: Environment) -> Iterator[str]:
+    if 0 < len(given.text("PAYFLOW_METRICS_TOKEN")) < _METRICS_TOKEN_LENGTH:
+        yield f"PAYFLOW_METRICS_TOKEN must have {_METRICS_TOKEN_LENGTH} characters or more."
+
+
 def _email(given: Environment) -> Iterator[str]:
     if not given.text("EMAIL_HOST") and not given.text("EMAIL_BACKEND"):
         yield "EMAIL_HOST must be set: without it e-mails are files that nobody reads."
@@ -131,6 +148,8 @@ _LOOKS: tuple[Callable[[Environment], Iterator[str]], ...] = (
     _key_ring,
     _hosts,
     _public_url,
+    _trusted_proxies,
+    _metrics_token,
     _email,
     _stripe,
     _failpoints,

@@ -17,11 +17,12 @@ from django.db.backends.signals import connection_created
 
 log = structlog.get_logger(__name__)
 
-# True also for a superuser and for a member of the role that owns them.
+# True also for a superuser and for any member of the role that owns them: not 'USAGE', as even one
+# that does not inherit its rights may take them with SET ROLE.
 _OWNS_TABLES = """
 SELECT current_user, EXISTS (
     SELECT 1 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE nspname = ANY(%s) AND relkind IN ('r', 'p') AND pg_has_role(relowner, 'USAGE')
+    WHERE nspname = ANY(%s) AND relkind IN ('r', 'p') AND pg_has_role(relowner, 'MEMBER')
 )
 """
 _ADVICE = (

@@ -104,8 +104,10 @@ MIDDLEWARE = [
     "shared.http.metrics.RequestMetricsMiddleware",
     "shared.http.correlation.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Before WhiteNoise, which answers by itself: there are pages below /static, too.
     "shared.http.page_policy.PagePolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     # Also for its Content-Length: without one the server answers in chunks and closes.
     "shared.http.hosts.KnownHostsMiddleware",
     "shared.http.limits.RequestLimitsMiddleware",
@@ -113,7 +115,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "payflow.operators.pages.OperatorPages",
 ]
 TEMPLATES = [

@@ -2,7 +2,8 @@
 What readiness looks at, and how often.
 
 Anybody may ask, so one look answers all who come within two seconds; and nobody waits long for what
-lies outside: a broker or a Redis that has not answered within a second is DOWN.
+lies outside: a broker or a Redis that has not answered within a second is DOWN. A look itself may
+hang with PostgreSQL; what was found before is then believed for ten seconds.
 """
 
 import shutil
@@ -23,6 +24,9 @@ from shared.event_bus.standing import is_behind
 
 UP, DOWN = "UP", "DOWN"
 KEPT_SECONDS = 2.0
+BELIEVED_SECONDS = 10.0
+LOOK_SECONDS = 2.0
+"""How long others wait for a look once nothing is believed: it may wait a second by itself."""
 PATIENCE_SECONDS = 1.0
 _MIN_FREE_BYTES = 100 * 1024 * 1024
 
@@ -39,10 +43,13 @@ class Kept:
 
     def findings(self) -> dict[str, str]:
         """What was found; while somebody looks, the others are told what was found before."""
-        if self._is_fresh or not self._looking.acquire(blocking=not self._found):
+        if self._is_younger_than(KEPT_SECONDS):
             return self._found
+        is_believed = self._is_younger_than(BELIEVED_SECONDS)
+        if not self._looking.acquire(timeout=0 if is_believed else LOOK_SECONDS):
+            return self._found if is_believed else dict.fromkeys(("database", *self._found), DOWN)
         try:
-            if not self._is_fresh:
+            if not self._is_younger_than(KEPT_SECONDS):
                 self._found, self._at = self._look(), time.monotonic()
         finally:
             self._looking.release()
@@ -52,9 +59,8 @@ class Kept:
         """Look again next time."""
         self._found, self._at = {}, float("-inf")
 
-    @property
-    def _is_fresh(self) -> bool:
-        return time.monotonic() < self._at + KEPT_SECONDS
+    def _is_younger_than(self, seconds: float) -> bool:
+        return time.monotonic() < self._at + seconds
 
 
 class Outside:

@@ -288,7 +288,13 @@ class TestRights:
 
 
 class TestPages:
-    ADDRESSES = ("/admin/", "/admin/login/", "/admin/no/such/page/", "/swagger-ui.html")
+    ADDRESSES = (
+        "/admin/",
+        "/admin/login/",
+        "/admin/no/such/page/",
+        "/swagger-ui.html",
+        "/static/drf_spectacular_sidecar/swagger-ui-dist/oauth2-redirect.html",
+    )
 
     @pytest.mark.parametrize("address", ADDRESSES)
     def test_may_not_be_framed_and_load_only_what_is_ours(
@@ -300,6 +306,7 @@ class TestPages:
         assert "unsafe" not in policy
         assert answer.headers["Referrer-Policy"] == "same-origin"
         assert answer.headers["X-Frame-Options"] == "DENY"
+        answer.close()
 
     def test_of_the_admin_and_swagger_have_nothing_inline(
         self, operator: OperatorClient, one_of_everything: None

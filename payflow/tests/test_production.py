@@ -4,9 +4,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection, connections
@@ -15,6 +19,8 @@ from django.db.backends.signals import connection_created
 from payflow import production, published, roles
 from payflow.env import Environment
 from payflow.runtime.home import PROJECT
+from payflow.runtime.postgres_roles import SUPERUSER, Logins
+from payflow.runtime.secrets_file import SecretsFile
 from payflow.tests.processes import database_urls
 
 KEY_RING = "k1:bm90IHB1Ymxpc2hlZCwgYnV0IGluIGEgdGVzdCBvLms="
@@ -56,6 +62,11 @@ WRONG = [
     ("DATABASE_OWNER_URL", "postgresql://payflow_owner:owner-for-development@db:5432/payflow"),
     ("CELERY_BROKER_URL", "amqp://payflow:rabbitmq-for-development@rabbitmq:5672//"),
     ("PAYFLOW_METRICS_TOKEN", "metrics-for-development"),
+    ("PAYFLOW_METRICS_TOKEN", "fifteen-letters"),
+    ("PAYFLOW_TRUSTED_PROXIES", "0.0.0.0/0"),
+    ("PAYFLOW_TRUSTED_PROXIES", "10.0.0.0/8,128.0.0.0/7"),
+    ("PAYFLOW_TRUSTED_PROXIES", "10.0.0.0/8,::/0"),
+    ("PAYFLOW_TRUSTED_PROXIES", "2000::/15"),
     ("PAYFLOW_STRIPE_WEBHOOK_SECRET", "secret"),
     ("PAYFLOW_STRIPE_API_BASE", "http://127.0.0.1:8001/stripe"),
     ("PAYFLOW_FAILPOINTS", "finish.effect=kill"),
@@ -77,6 +88,10 @@ class TestProduction:
             looked_at(**{name: value})
         is_short = len(value) < 10
         assert is_short or "PASSWORD" in name or value not in str(refusal.value)
+
+    def test_takes_proxies_of_its_network_and_a_token_that_nobody_guesses(self) -> None:
+        looked_at(PAYFLOW_TRUSTED_PROXIES="10.0.0.0/8,127.0.0.1,2001::/16,fd00::1")
+        looked_at(PAYFLOW_METRICS_TOKEN="sixteen-letters!")
 
     def test_says_everything_at_once(self) -> None:
         with pytest.raises(ImproperlyConfigured) as refusal:
@@ -187,6 +202,19 @@ class TestEveryProcess:
         assert ours.returncode == 0, ours.stderr
 
 
+@contextmanager
+def as_member_without_rights(of: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection as a role that inherits nothing of `of`, but may SET ROLE to it."""
+    at = connection.settings_dict
+    logins = Logins(SecretsFile(Path(os.environ["PAYFLOW_TEST_HOME"], "secrets.env")), str)
+    with psycopg.connect(logins.url(SUPERUSER, at["NAME"], int(at["PORT"]))) as superuser:
+        superuser.execute("CREATE ROLE payflow_member NOINHERIT")
+        superuser.execute(f"GRANT {of} TO payflow_member".encode())
+        superuser.execute("SET LOCAL ROLE payflow_member")
+        yield superuser
+        superuser.rollback()
+
+
 @pytest.mark.django_db
 class TestRoles:
     @pytest.fixture
@@ -200,6 +228,11 @@ class TestRoles:
         monkeypatch.setattr(roles, "connection", connections["owner"])
         with pytest.raises(ImproperlyConfigured, match="the role payflow_owner owns the tables"):
             roles.refuse_to_serve_as_owner()
+
+    def test_that_could_become_the_owner_do_not(self, in_production: None) -> None:
+        with as_member_without_rights("payflow_owner") as member:
+            with pytest.raises(ImproperlyConfigured, match="the role payflow_member owns"):
+                roles._refuse_owner(member)
 
     def test_are_looked_at_later_if_the_database_is_away(
         self, in_production: None, monkeypatch: pytest.MonkeyPatch

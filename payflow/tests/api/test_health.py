@@ -212,6 +212,65 @@ class TestKept:
         one.join()
         assert kept._found == {"database": "b"}
 
+    def test_tells_of_no_more_than_was_found_lately_while_one_look_hangs(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(checks, "KEPT_SECONDS", -1)
+        monkeypatch.setattr(checks, "LOOK_SECONDS", 0)
+        looking, go_on = threading.Barrier(2), threading.Barrier(2)
+
+        def look() -> dict[str, str]:
+            looking.wait(10)
+            go_on.wait(10)
+            return {"database": "UP", "disk": "UP"}
+
+        kept = checks.Kept(look)
+        monkeypatch.setattr(checks, "readiness", kept)
+        for believed_seconds, status, state in (
+            (-1, 503, None),
+            (600, 200, "UP"),
+            (-1, 503, "DOWN"),
+        ):
+            monkeypatch.setattr(checks, "BELIEVED_SECONDS", believed_seconds)
+            one = threading.Thread(target=kept.findings)
+            one.start()
+            looking.wait(10)
+            answer = get("health/ready")
+            go_on.wait(10)
+            one.join()
+            assert (answer.status_code, answer.json()["checks"].get("disk")) == (status, state)
+
+    def test_others_wait_a_moment_for_a_look_when_nothing_is_believed(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(checks, "LOOK_SECONDS", 10)
+        looking, go_on = threading.Barrier(2), threading.Event()
+
+        def look() -> dict[str, str]:
+            looking.wait(10)
+            assert go_on.wait(10)
+            return {"database": "UP"}
+
+        class Watched:
+            """A lock that lets the look go on as soon as somebody waits for it."""
+
+            def __init__(self) -> None:
+                self._lock = threading.Lock()
+                self.release = self._lock.release
+
+            def acquire(self, *, timeout: float) -> bool:
+                if self._lock.locked():
+                    go_on.set()
+                return self._lock.acquire(timeout=timeout)
+
+        kept = checks.Kept(look)
+        monkeypatch.setattr(kept, "_looking", Watched())
+        one = threading.Thread(target=kept.findings)
+        one.start()
+        looking.wait(10)
+        assert kept.findings() == {"database": "UP"}
+        one.join()
+
     def test_an_attempt_that_hangs_is_not_joined_by_another(self) -> None:
         hanging = threading.Event()
         tries: list[int] = []
