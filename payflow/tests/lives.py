@@ -1,7 +1,10 @@
 """Payments with a past, for tests of the registry: authorised, captured, refunded, and the rest."""
 
 from typing import Any
+from uuid import UUID
 
+from merchants.use_cases.change_contact import change_contact
+from shared import clock
 from shared.event_bus import drain
 from shared.testing.api import payment_body, registered_merchant
 from shared.testing.signing import SigningClient
@@ -18,6 +21,13 @@ def lived() -> SigningClient:
     _ask(merchant, paid[2], "capture", amount="250.00", finalCapture=True)
     rotated = merchant.post("/merchants/keys/rotate", {"idempotencyKey": "rotate"})
     assert rotated.status_code in (200, 201), rotated.content
+    change_contact(
+        merchant_id=UUID(merchant.merchant_id),
+        email="accounts@example.com",
+        actor="ada",
+        reason="asked for on the phone",
+        now=clock.now(),
+    )
     drain()
     return merchant
 

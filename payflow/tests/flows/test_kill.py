@@ -93,7 +93,8 @@ class TestKill9:
             wait_until(lambda: outstanding() == 0, dispatcher.output)
         drain()
 
-        assert set(client.answers.values()) == {202}
+        # A repeat after the decision is told it.
+        assert {202} <= set(client.answers.values()) <= {201, 202}
         assert client.repeats > 0
         assert_every_effect_exactly_once()
 

@@ -1,7 +1,7 @@
 """What a machine stands on: its clock, its processor, and operations that wait to be told."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from django.db import connections
@@ -39,7 +39,10 @@ _LET_GO = "DROP FUNCTION IF EXISTS payments.machine_holds_back() CASCADE"
 @contextmanager
 def prepared(world: World) -> Iterator[None]:
     """Put the platform of this process into a world."""
-    with pytest.MonkeyPatch.context() as patch:
+    with ExitStack() as undo:
+        # After the patch is undone, and also when the block ends with a disagreement.
+        undo.callback(_registry.ids_listening_to.cache_clear)
+        patch = undo.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(registry, "_PROCESSORS", {"sandbox": world.processor})
         patch.setattr(clock, "now", lambda: world.now)
         patch.setattr(conf, "BREAKER_FAILURES", 1_000_000_000)  # silence is what commands say
@@ -51,7 +54,6 @@ def prepared(world: World) -> Iterator[None]:
             yield
         finally:
             _on_owner(_LET_GO)
-    _registry.ids_listening_to.cache_clear()
 
 
 def empty() -> None:

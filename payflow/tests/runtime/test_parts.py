@@ -34,7 +34,7 @@ class TestSecrets:
         example = (PROJECT / ".env.example").read_text()
         named = set(re.findall(r"^#?([A-Z0-9_]+)=", example, re.MULTILINE))
         secret = re.compile(
-            r"SECRET|PASSWORD|TOKEN$|KEY|_RING|DATABASE|BROKER_URL|REDIS_URL|EVENTS_(URL|OPT)"
+            r"SECRET|PASSWORD|TOKEN$|KEY|_RING|DATABASE_(OWNER_)?URL|BROKER_URL|REDIS_URL|EVENTS_(URL|OPT)"
         )
         of_compose = {f"{n}_PASSWORD" for n in ("POSTGRES", "OWNER", "APP", "RABBITMQ")}
         assert {name for name in named if secret.search(name)} - of_compose == SECRETS
@@ -56,7 +56,7 @@ class TestSecrets:
         assert who("DATABASE_OWNER_URL") == {"migrate", "admin"}
         assert who("PAYFLOW_ADMIN_PASSWORD") == {"admin"}
         assert who("EMAIL_HOST_PASSWORD") == {"worker"}
-        assert who("PAYFLOW_METRICS_TOKEN") == {"web"}
+        assert who("PAYFLOW_METRICS_TOKEN") == {"web", "dispatcher", "worker"}
         assert who("PAYFLOW_STRIPE_SECRET_KEY") == {"web", "dispatcher", "worker"}
 
     def test_of_an_unknown_part_are_none(self) -> None:
