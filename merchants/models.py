@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Lower
 
 from merchants import conf
@@ -141,11 +141,18 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(is_over | Q(revoked_at__isnull=False), purged_at=None)
 
     def to_warn_of(self, days: int, now: datetime) -> "ApiKeyQuerySet":
-        """Active keys that end within so many days by themselves, which nobody was told yet."""
+        """
+        Active keys that end within so many days, which nobody was told yet.
+
+        A key that a rotation replaced is meant to end, as long as another one outlasts it.
+        """
+        outlasting = ApiKey.objects.active(now).filter(
+            merchant=OuterRef("merchant"), expires_at__gt=OuterRef("expires_at")
+        )
         return self.active(now).filter(
             Q(warned_days=None) | Q(warned_days__gt=days),
+            Q(replaced_at=None) | ~Exists(outlasting),
             expires_at__lte=now + timedelta(days=days),
-            replaced_at=None,
         )
 
 

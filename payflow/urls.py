@@ -2,16 +2,16 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from ledger.api.serializers import posting_resources
-from payflow.api import composed, front_page, health, metrics
+from payflow.api import composed, front_page, health, metrics, openapi
 from payments.api.operations import CapturePayment, RefundPayment, VoidPayment
 
 api: list[URLPattern | URLResolver] = [
     path("health", health.Health.as_view()),
     path("health/ready", health.Ready.as_view()),
-    path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
+    path("openapi.json", openapi.OpenApi.as_view(), name="openapi"),
     path("", include("merchants.api.urls")),
     path("", include("payments.api.urls")),
     path("", include("fraud.api.urls")),

@@ -16,7 +16,7 @@ def warn_of_ending_keys(*, now: datetime) -> int:
 
     A key is told of in the transaction that remembers it, so that running this twice, at once or
     after a stop, tells nobody twice. After a stop of days the more urgent word is the only one.
-    Keys that were replaced by a rotation are meant to end.
+    Keys that were replaced by a rotation are meant to end, unless they are the last that is left.
     """
     warned = 0
     for days in sorted(conf.WARNING_DAYS):

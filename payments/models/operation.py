@@ -171,6 +171,13 @@ class Operation(Outstanding):
         return cls._of(payment, OperationKind.CAPTURE, amount_minor, **wishes)
 
     @classmethod
+    def to_capture_at_once(cls, payment: Payment, *, now: datetime) -> "Operation":
+        """The call that takes all of a new hold. Raises: see `Payment.reserve_capture`."""
+        amount_minor = payment.reserve_capture_at_once(now=now)
+        wishes = {"is_final": True, "purpose": Purpose.AT_ONCE}
+        return cls._of(payment, OperationKind.CAPTURE, amount_minor, **wishes)
+
+    @classmethod
     def to_release(
         cls, payment: Payment, *, purpose: Purpose, now: datetime, **wishes: Any
     ) -> "Operation":

@@ -15,13 +15,7 @@ from payments.domain.lifecycle import (
     status_without_hold,
 )
 from payments.domain.processor import Redirect
-from payments.models.payment_table import (
-    CHANGED,
-    CONSTRAINTS,
-    INDEXES,
-    LOCK,
-    LOCK_OVERDUE,
-)
+from payments.models.payment_table import CHANGED, CONSTRAINTS, INDEXES, LOCK, LOCK_OVERDUE
 from shared import clock
 from shared.errors import Conflict, Rejected
 from shared.identifiers import new_id
@@ -115,6 +109,9 @@ class Payment(models.Model):
     method_token = models.TextField(blank=True)
     method_details = models.JSONField(default=dict, blank=True, help_text="Brand, last4, bank …")
     captures_at_once = models.BooleanField(default=False)
+    is_capturing_at_once = models.BooleanField(
+        default=False, db_default=False, help_text="The capture that belongs to taking it is open."
+    )
     return_url = models.TextField(default="", blank=True)
     processor = models.TextField(default="", blank=True, help_text="Who holds the funds.")
     processor_reference = models.TextField(default="", blank=True)
@@ -237,6 +234,12 @@ class Payment(models.Model):
         self.is_closing, self.updated_at = is_final, now
         return amount_minor
 
+    def reserve_capture_at_once(self, *, now: datetime) -> int:
+        """Set the whole hold aside: it is not decided before that is captured or given back."""
+        amount_minor = self.reserve_capture(None, is_final=True, now=now)
+        self.is_capturing_at_once = True
+        return amount_minor
+
     def capture(self, amount_minor: int, *, is_final: bool, now: datetime) -> int:
         """Take a reserved amount; a final one releases the rest: returns how much that was."""
         self.give_back_capture(amount_minor, is_final=is_final, now=now)
@@ -250,6 +253,7 @@ class Payment(models.Model):
     def give_back_capture(self, amount_minor: int, *, is_final: bool, now: datetime) -> None:
         """A capture was not done: its amount is free again."""
         self.capturing_minor -= amount_minor
+        self.is_capturing_at_once = False
         self.is_closing, self.updated_at = self.is_closing and not is_final, now
 
     # Mutators of the hold
@@ -339,8 +343,7 @@ class Payment(models.Model):
     @property
     def is_decided(self) -> bool:
         """Whether the answer to taking it is known, its capture included if one follows at once."""
-        captures_now = self.captures_at_once and self.status == PaymentStatus.AUTHORISED
-        return self.status in DECIDED and not (captures_now and self.capturing_minor)
+        return self.status in DECIDED and not self.is_capturing_at_once
 
     @property
     def is_at_rest(self) -> bool:

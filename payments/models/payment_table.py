@@ -78,6 +78,7 @@ CHANGED = (
     "authorised_minor",
     "captured_minor",
     "capturing_minor",
+    "is_capturing_at_once",
     "released_minor",
     "refunded_minor",
     "refunding_minor",

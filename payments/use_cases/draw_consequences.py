@@ -123,7 +123,7 @@ def _next_calls(payment: Payment, now: datetime) -> list[Operation]:
         return [Operation.to_release(payment, purpose=Purpose.CANCEL, now=now)]
     # Who decided late may have decided after the end of the hold: then there is nothing to take.
     if payment.captures_at_once and payment.can_be_captured(now):
-        return [Operation.to_capture(payment, None, purpose=Purpose.AT_ONCE, now=now)]
+        return [Operation.to_capture_at_once(payment, now=now)]
     return []
 
 

@@ -40,6 +40,7 @@ Item = TypeVar("Item")
 
 FAILURES_UNTIL_PARKED = len(QUICK_TRIES) + 1
 CLAIMS_UNTIL_PARKED = 25
+NOBODY: frozenset[UUID] = frozenset()
 _THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 NOT_DURABLE = "set_config('synchronous_commit', 'off', true)"
 
@@ -64,20 +65,22 @@ class Shore:
     over all of them. So it begins where the last one found its first row, and a little before.
     What is committed late with an earlier time is found by a full look, which is taken every second
     or, when it has become dear, for a twentieth of the time.
+
+    Looks without some merchants begin behind the rows of those. Who is left out changes with every
+    call that begins, so all these looks share one rhythm, and begin where any look did that left
+    out the same merchants or fewer. What they know is forgotten at each full look.
     """
 
     _MARGIN = timedelta(seconds=1)
     _SHARE = 20
 
-    _REMEMBERED = 1000
-    _by_queue: ClassVar[dict[tuple[str, frozenset[UUID]], Self]] = {}
+    _REMEMBERED = 100
+    _by_queue: ClassVar[dict[str, Self]] = {}
 
     @classmethod
-    def of(cls, queue: str, without: frozenset[UUID] = frozenset()) -> Self:
-        """The shore of a queue by its name; of its rows without those of some merchants."""
-        if len(cls._by_queue) > cls._REMEMBERED:
-            cls.look_everywhere()
-        return cls._by_queue.setdefault((queue, without), cls())
+    def of(cls, queue: str) -> Self:
+        """The shore of a queue by its name."""
+        return cls._by_queue.setdefault(queue, cls())
 
     @classmethod
     def look_everywhere(cls) -> None:
@@ -86,26 +89,34 @@ class Shore:
 
     def __init__(self) -> None:
         """Begin with a full look."""
-        self._since = _THE_BEGINNING
+        self._bounds = {NOBODY: _THE_BEGINNING}
         self._looked_at, self._look_at, self._is_full = 0.0, 0.0, False
 
-    def since(self) -> datetime:
-        """The `due_at` to begin with; tell what was found with `saw`."""
+    def since(self, without: frozenset[UUID] = NOBODY) -> datetime:
+        """The `due_at` to begin a look with; tell what was found with `saw`."""
         self._looked_at = time.monotonic()
         self._is_full = self._looked_at >= self._look_at
-        return _THE_BEGINNING if self._is_full else self._since
+        if self._is_full or len(self._bounds) > self._REMEMBERED:
+            self._bounds = {NOBODY: self._bounds[NOBODY]}
+        return self.bound(without)
 
-    def saw(self, oldest_at: datetime | None) -> None:
+    def bound(self, without: frozenset[UUID] = NOBODY) -> datetime:
+        """Where other rows begin for the look that `since` began."""
+        if self._is_full:
+            return _THE_BEGINNING
+        return max(at for others, at in tuple(self._bounds.items()) if others <= without)
+
+    def saw(self, oldest_at: datetime | None, without: frozenset[UUID] = NOBODY) -> None:
         """Note the first due row that the look found, if any."""
         now = time.monotonic()
         if self._is_full:
             self._look_at = now + max(1.0, self._SHARE * (now - self._looked_at))
         if oldest_at is not None:
-            self._since = oldest_at - self._MARGIN
+            self._bounds[without] = oldest_at - self._MARGIN
 
-    def saw_all(self, looked_at: datetime) -> None:
+    def saw_all(self, looked_at: datetime, without: frozenset[UUID]) -> None:
         """Note that a look at that instant, by PostgreSQL's clock, has found all there was."""
-        self._since = looked_at - self._MARGIN
+        self._bounds[without] = looked_at - self._MARGIN
 
 
 def settle(

@@ -27,9 +27,10 @@ WITH due AS (
     FROM due WHERE row.id = due.id
     RETURNING row.*, was_due_at
 )
-SELECT claimed.*, look.looked_at FROM (SELECT now() AS looked_at) AS look
+SELECT claimed.*, look.* FROM (SELECT now() AS looked_at, ({first}) AS first_at) AS look
 LEFT JOIN claimed ON true ORDER BY created_at
 """
+_FIRST = "SELECT due_at FROM {table} WHERE due_at BETWEEN %s AND now() ORDER BY due_at LIMIT 1"
 _OF_ONE = "AND merchant_id = %s"
 _OF_OTHERS = "AND merchant_id <> ALL(%s)"
 
@@ -106,17 +107,28 @@ def perform(entry: Intent, limit: int) -> int:
 
 
 def _claimed(entry: Intent, turn: Turn) -> list[Any]:
-    whose, merchants = _whose(turn)
-    statement = _CLAIM.format(table=entry.rows._meta.db_table, whose=whose)
-    shore = Shore.of(entry.id, turn.passed_over)
-    parameters = [shore.since(), *merchants, turn.limit, entry.lease_seconds]
-    looked: list[Any] = list(entry.rows._default_manager.raw(statement, parameters))
+    shore = Shore.of(entry.id)
+    looked = _look(entry, turn, shore)
     rows = [row for row in looked if row.pk is not None]
-    shore.saw(min((row.was_due_at for row in rows), default=None))
+    oldest_at = min((row.was_due_at for row in rows), default=None)
+    shore.saw(oldest_at if turn.is_everybodys else looked[0].first_at)
     if turn.passed_over and len(rows) < turn.limit:
         # Or the next look would walk once more over all that is due of those who are passed over.
-        shore.saw_all(looked[0].looked_at)
+        shore.saw_all(looked[0].looked_at, turn.passed_over)
+    elif turn.passed_over:
+        shore.saw(oldest_at, turn.passed_over)
     return rows
+
+
+def _look(entry: Intent, turn: Turn, shore: Shore) -> list[Any]:
+    table, (whose, merchants) = entry.rows._meta.db_table, _whose(turn)
+    first = "NULL::timestamptz" if turn.is_everybodys else _FIRST.format(table=table)
+    parameters = [shore.since(turn.passed_over), *merchants, turn.limit, entry.lease_seconds]
+    if not turn.is_everybodys:
+        # Where everybody's rows begin is told beside: a full look finds what came late of them all.
+        parameters.append(shore.bound())
+    statement = _CLAIM.format(table=table, whose=whose, first=first)
+    return list(entry.rows._default_manager.raw(statement, parameters))
 
 
 def _whose(turn: Turn) -> tuple[str, list[Any]]:

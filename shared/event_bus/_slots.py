@@ -31,6 +31,11 @@ class Turn:
     passed_over: frozenset[UUID] = frozenset()
     only: UUID | None = None
 
+    @property
+    def is_everybodys(self) -> bool:
+        """Whether any merchant's rows may be claimed."""
+        return not self.passed_over and self.only is None
+
 
 class Slots:
     """The slots of one kind of calls, and who holds them; for one thread at a time."""

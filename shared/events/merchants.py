@@ -121,7 +121,8 @@ class MerchantApiKeyExpiring(MerchantEvent):
     """
     Published when a key will end in `days_left` days or less, once for 14 and once for 3.
 
-    Not for keys that a rotation replaced. Who was told of neither in time is told once.
+    Not for a key that a rotation replaced while another one outlasts it. Who was told of neither in
+    time is told once.
     """
 
     event_type: ClassVar[str] = "Merchant.ApiKey.Expiring"

@@ -27,6 +27,17 @@ def register(number: int = 0) -> ApiKey:
     return register_merchant(name="Acme", email=f"{number}@example.com", now=NOW).key
 
 
+def rotate(old: ApiKey) -> ApiKey:
+    rotate_api_key(
+        merchant_id=old.merchant_id,
+        signed_with=old.pk,
+        fingerprint=b"rotation",
+        overlap_seconds=conf.MAX_OVERLAP_SECONDS,
+        now=NOW,
+    )
+    return ApiKey.objects.get(replaces=old)
+
+
 def warned() -> list[tuple[str, int]]:
     events = Event.objects.filter(event_type="Merchant.ApiKey.Expiring").order_by("sequence")
     return [(event.payload["api_key_id"], event.payload["days_left"]) for event in events]
@@ -57,15 +68,23 @@ class TestWarnOfEndingKeys:
         assert warned() == [(key, 3)]
 
     def test_says_nothing_of_a_key_that_a_rotation_replaced(self) -> None:
-        old = register()
-        rotate_api_key(
-            merchant_id=old.merchant_id,
-            signed_with=old.pk,
-            fingerprint=b"rotation",
-            overlap_seconds=conf.MAX_OVERLAP_SECONDS,
-            now=NOW,
-        )
+        rotate(register())
         assert warn_of_ending_keys(now=NOW + 28 * DAY) == 0
+
+    def test_tells_of_a_replaced_key_whose_successor_was_revoked(self) -> None:
+        old, _neighbour_whose_key_lasts_longer = register(), register(1)
+        rotate(old).revoke(now=NOW)
+        told = [warn_of_ending_keys(now=NOW + days * DAY) for days in (15, 16, 17, 27, 28)]
+        assert told == [0, 1, 0, 1, 0]
+        assert warned() == [(str(old.pk), 14), (str(old.pk), 3)]
+
+    def test_tells_of_a_replaced_key_when_no_other_lasts_longer(self) -> None:
+        old = register()
+        successor = rotate(old)
+        ApiKey.objects.filter(pk=successor.pk).update(expires_at=NOW + 5 * DAY)
+        assert warn_of_ending_keys(now=NOW + 4 * DAY) == 1
+        warn_of_ending_keys(now=NOW + 28 * DAY)
+        assert warned() == [(str(successor.pk), 3), (str(old.pk), 3)]
 
     def test_says_nothing_of_a_revoked_key(self) -> None:
         register().revoke(now=NOW, may_be_last=True)

@@ -101,10 +101,11 @@ class Life:
         """
         Whether the answer to taking it stays: AUTHORISED, CAPTURED with `capture: true`, or no.
 
-        Choice: with `capture: true` AUTHORISED is an answer as long as no capture is in flight.
+        Choice: with `capture: true` AUTHORISED is an answer once that capture was refused; what the
+        merchant captures later does not open it again.
         """
-        if self.status == "AUTHORISED" and self.captures_at_once:
-            return not self._open(CAPTURE)
+        if any(call.comes_at_once for call in self._open(CAPTURE)):
+            return False
         return self.status not in {"PENDING", "IN_REVIEW"}
 
     @property
@@ -306,7 +307,9 @@ class Life:
             call.undoes_cancelled = True
             return call
         if self.captures_at_once and not self.is_overdue(now):
-            return self.capture(None, is_final=True, now=now)
+            call = self.capture(None, is_final=True, now=now)
+            call.comes_at_once = True
+            return call
         return None
 
     def _take(self, call: Call) -> None:

@@ -40,6 +40,8 @@ class Call:
     is_done: bool = False
     """Whether the processor did it, whatever it said: the truth that its book must hold."""
     undoes_cancelled: bool = False
+    comes_at_once: bool = False
+    """The capture of `capture: true`, without which the payment is not taken."""
     is_parked: bool = False
     """Refused, and waiting for people: a reversal that nobody else would miss."""
 

@@ -27,6 +27,7 @@ APPROVED = Answer("APPROVED", True)
 NOT_SENT = Answer("NOT_SENT", False)
 NOT_SENT_THEY_SAY = Answer("NOT_SENT", True)
 UNKNOWN = Answer("UNKNOWN", False)
+DECLINED = Answer("DECLINED", True)
 
 
 @pytest.fixture
@@ -104,6 +105,18 @@ class TestCapturesAtOnce:
         run(machine, APPROVED)
         machine.do(Expire())
         run(machine, APPROVED)
+
+    def test_are_over_when_refused_whatever_is_captured_later(self, machine: Machine) -> None:
+        taken = Initiate(0, "key-0", 10_000, "USD", captures_at_once=True, through_door=True)
+        machine.do(taken)
+        machine.do(Assess(0, "APPROVE"))
+        run(machine, APPROVED)
+        machine.do(taken)
+        assert machine.stored == {}
+        run(machine, DECLINED)
+        ask(machine, CAPTURE, 3_000, final=False)
+        machine.do(taken)
+        assert machine.stored == {(0, "key-0"): "AUTHORISED"}
 
 
 class TestLateSuccess:

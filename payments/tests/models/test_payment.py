@@ -52,6 +52,7 @@ MEANT: dict[tuple[PaymentStatus, str], PaymentStatus] = {
 MUTATORS = {
     *("pass_assessment", "hold_for_review", "authorise", "decline", "fail", "send_payer_to"),
     *("request_cancel", "note_doubt", "reserve_capture", "capture", "give_back_capture"),
+    "reserve_capture_at_once",
     *("reserve_release", "release", "give_back_release"),
     *("reserve_refund", "refund", "give_back_refund"),
 }
@@ -310,8 +311,19 @@ class TestDecided:
         assert {status for status in PaymentStatus if not payment_in(status).is_decided} == {P, R}
         at_once = payment_in(A, captures_at_once=True)
         assert at_once.is_decided
-        at_once.reserve_capture(None, is_final=True, now=NOW)
+        at_once.reserve_capture_at_once(now=NOW)
         assert not at_once.is_decided
+
+    @pytest.mark.parametrize("is_final", [True, False])
+    def test_stays_whatever_is_captured_after_its_capture_at_once_was_refused(
+        self, is_final: bool
+    ) -> None:
+        payment = payment_in(A, captures_at_once=True)
+        amount_minor = payment.reserve_capture_at_once(now=NOW)
+        payment.give_back_capture(amount_minor, is_final=True, now=NOW)
+        assert payment.is_decided
+        payment.reserve_capture(1_000, is_final=is_final, now=NOW)
+        assert payment.is_decided
 
     def test_is_at_rest_once_nothing_is_to_be_released(self) -> None:
         payment = payment_in(P)

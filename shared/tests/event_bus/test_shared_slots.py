@@ -1,9 +1,11 @@
 """A dispatcher's slots and its claims together: who gets no slot gets no lease either."""
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,9 +13,9 @@ import pytest
 from django.db import connection, connections, models
 from django.test.utils import CaptureQueriesContext
 
-from shared.event_bus import DISPATCHER, _perform, _registry
+from shared.event_bus import DISPATCHER, _outstanding, _perform, _registry
 from shared.event_bus._outstanding import _THE_BEGINNING, Shore
-from shared.event_bus._slots import Turn
+from shared.event_bus._slots import Slots, Turn
 from shared.event_bus.dispatcher import CALLS_AT_ONCE, Dispatcher
 from shared.identifiers import new_id
 from shared.models import Outstanding
@@ -195,11 +197,11 @@ class TestPassingOver:
     def test_does_not_walk_over_the_same_rows_again(self, errands: _registry.Intent) -> None:
         plan(LOUD, FLOOD)
         others = Turn(1, passed_over=frozenset({LOUD}))
-        shore = Shore.of(errands.id, others.passed_over)
-        assert shore.since() == _THE_BEGINNING
+        shore = Shore.of(errands.id)
+        assert shore.since(others.passed_over) == _THE_BEGINNING
         assert _perform.claim(errands, others) == []
         newest: Any = MerchantsErrand._default_manager.latest("due_at").due_at
-        assert newest - shore.since() <= Shore._MARGIN
+        assert newest - shore.since(others.passed_over) <= Shore._MARGIN
 
     def test_is_of_nobody_when_others_are_passed_over(self, errands: _registry.Intent) -> None:
         plan(LOUD, 1)
@@ -218,5 +220,78 @@ class TestPassingOver:
                 "UPDATE bus_test_merchants_errand SET due_at = now() - interval '1 hour'"
             )
         assert _perform.claim(errands, others) == []
-        Shore.of(errands.id, others.passed_over)._look_at = 0.0  # a second later
+        Shore.of(errands.id)._look_at = 0.0  # a second later
         assert len(_perform.claim(errands, others)) == 1
+
+    def test_finds_at_the_next_turn_what_was_committed_late_by_who_was_passed_over(
+        self, errands: _registry.Intent
+    ) -> None:
+        plan(QUIET, 2)
+        assert len(_perform.claim(errands, Turn(1))) == 1
+        plan(LOUD, 1)
+        make_late(LOUD)
+        Shore.of(errands.id)._look_at = 0.0  # a second later
+        assert len(_perform.claim(errands, Turn(1, passed_over=frozenset({LOUD})))) == 1
+        assert len(_perform.claim(errands, Turn(1))) == 1
+
+    def test_takes_one_full_look_a_second_however_many_take_turns(
+        self, errands: _registry.Intent, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_outstanding, "time", SimpleNamespace(monotonic=lambda: 1.0))
+        for merchant_id in [uuid4() for _ in range(100)]:
+            plan(merchant_id, 3)
+        with CaptureQueriesContext(connection) as queries:
+            take_turns(errands)
+        looks = [query["sql"] for query in queries]
+        assert len(looks) > 200
+        assert sum(str(_THE_BEGINNING.date()) in look for look in looks) == 1
+
+
+class TestShore:
+    def test_begins_where_a_look_did_that_left_out_the_same_or_fewer(self) -> None:
+        shore, hour = Shore(), timedelta(hours=1)
+        first = datetime(2026, 1, 1, tzinfo=UTC) + Shore._MARGIN
+        shore.since()
+        shore.saw(first)
+        shore.saw(first + hour, frozenset({LOUD}))
+        shore.saw(first + 2 * hour, frozenset({LOUD, QUIET}))
+        lefts_out: list[set[UUID]] = [set(), {QUIET}, {LOUD}, {LOUD, uuid4()}, {LOUD, QUIET}]
+        begins = [shore.since(frozenset(left_out)) + Shore._MARGIN for left_out in lefts_out]
+        assert [begin - first for begin in begins] == [0 * hour, 0 * hour, hour, hour, 2 * hour]
+
+    def test_forgets_whom_looks_left_out_but_not_its_beginning(self) -> None:
+        shore, first = Shore(), datetime(2026, 1, 1, tzinfo=UTC)
+        listeners = Shore.of("a listener")
+        shore.since()
+        shore.saw(first)
+        for _ in range(1_000):
+            shore.since()
+            shore.saw(first, frozenset({uuid4()}))
+        assert len(shore._bounds) <= Shore._REMEMBERED + 1
+        assert shore.since() == first - Shore._MARGIN
+        assert Shore.of("a listener") is listeners
+
+
+def make_late(merchant_id: UUID) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE bus_test_merchants_errand SET due_at = now() - interval '1 hour'"
+            " WHERE merchant_id = %s",
+            [merchant_id],
+        )
+
+
+def take_turns(entry: _registry.Intent) -> None:
+    """Take turns for all that is due while slots are short, as calls end one after the other."""
+    slots, held = Slots(CALLS_AT_ONCE), deque[Any]()
+    is_any_due = True
+    while is_any_due:
+        claimed = 0
+        for turn in slots.turns():
+            for claim in _perform.claim(entry, turn):
+                claimed += 1
+                held.append(_perform.merchant_of(entry, claim))
+                slots.take(held[-1])
+        is_any_due = claimed > 0
+        for _ in range(min(2, len(held))):
+            slots.give_back(held.popleft())
