@@ -56,9 +56,11 @@ class TestTwoOfEach:
     def test_share_the_work_and_do_it_once(self, broker: str, tmp_path: Path) -> None:
         url = url_of(broker)
         bells = Bells(url, tmp_path)
+        # Slow enough that the first to hear a bell is not done before the second hears one.
+        at = {"broker_url": url, "EMAIL_BACKEND": "payflow.tests.slow_mail.EmailBackend"}
         with (
-            processes.worker(tmp_path, broker_url=url, name="worker-1") as worker_1,
-            processes.worker(tmp_path, broker_url=url, name="worker-2") as worker_2,
+            processes.worker(tmp_path, name="worker-1", **at) as worker_1,
+            processes.worker(tmp_path, name="worker-2", **at) as worker_2,
             processes.dispatcher(tmp_path, name="dispatcher-1") as dispatcher_1,
             processes.dispatcher(tmp_path, name="dispatcher-2") as dispatcher_2,
         ):
