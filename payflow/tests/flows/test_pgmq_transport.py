@@ -13,6 +13,9 @@ from kombu.transport import pgmq
 from payflow import brokers
 from payflow.pgmq_transport import Transport
 
+# One after the other: the naive one makes the deadlocks that the other counts.
+pytestmark = pytest.mark.xdist_group("pgmq transport")
+
 THREADS = 8
 ROUNDS = 6
 PATIENCE_ROUNDS = 30

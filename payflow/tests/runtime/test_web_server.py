@@ -26,6 +26,12 @@ from payflow.tests.runtime.web_server import (
 )
 from shared.http.addresses import networks
 
+# waitress leaves the temporary file of a long answer to the garbage collector when it copies the
+# rest of it to a smaller one.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <_io:pytest.PytestUnraisableExceptionWarning"
+)
+
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HELD = b"GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
