@@ -46,7 +46,9 @@ def _part(process: Path, stat: list[str], home: Path, postgres_pid: int) -> str:
     if int(stat[_PARENT]) == postgres_pid:
         return "postgres"
     environment = (process / "environ").read_bytes().split(b"\0")
-    if f"PAYFLOW_HOME={home}".encode() not in environment:
+    # The sandbox is told nothing of ours; its command names its book, which is kept there.
+    is_at_home = f"PAYFLOW_HOME={home}".encode() in environment
+    if not is_at_home and f"{home}/".encode() not in (process / "cmdline").read_bytes():
         return ""
     named = [entry for entry in environment if entry.startswith(b"PAYFLOW_PROCESS=")]
     name = named[0].partition(b"=")[2].decode() if named else ""
