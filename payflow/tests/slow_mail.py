@@ -8,6 +8,8 @@ from django.core.mail import EmailMessage
 from notifications.adapters import eml_files
 
 SECONDS_EACH = 0.02
+IN_USE = {"EMAIL_BACKEND": "payflow.tests.slow_mail.EmailBackend"}
+"""What a worker has to be told."""
 
 
 class EmailBackend(eml_files.EmailBackend):

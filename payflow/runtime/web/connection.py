@@ -54,6 +54,9 @@ class ApplicationTask(WSGITask):  # type: ignore[misc]  # waitress is not typed
 
     def write(self, data: bytes) -> None:
         """Send, but to HEAD no body: the next answer would be taken for it."""
+        if not self.wrote_header:
+            # Before the client can know: it may ask again at once.
+            self.channel.give_back_a_request()
         if self.request.command == "HEAD":
             self.content_bytes_written += len(data)
             data = b""
@@ -167,10 +170,16 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress is not typed
     def service(self) -> None:
         """Answer one request, in a thread of the pool."""
         self._answered += 1
+        super().service()
+
+    def give_back_a_request(self) -> bool:
+        """Give back the share of one request; false when none is held."""
         try:
-            super().service()
-        finally:
-            self._give_back_a_request()
+            client = self._request_shares.pop()
+        except IndexError:
+            return False
+        self.server.clients.release(client)
+        return True
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         """Write to the socket; returns how many bytes it took."""
@@ -195,7 +204,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress is not typed
     def del_channel(self, *map_: Any) -> None:
         """Forget it, and give back its client's share."""
         super().del_channel(*map_)
-        while self._give_back_a_request():
+        while self.give_back_a_request():
             pass
         if self._connection_share is not None:
             self.server.clients.release(self._connection_share)
@@ -211,15 +220,6 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress is not typed
         if not self.server.clients.take(client):
             return False
         self._request_shares.append(client)
-        return True
-
-    def _give_back_a_request(self) -> bool:
-        """Give back the share of one request; false when none is held."""
-        try:
-            client = self._request_shares.pop()
-        except IndexError:
-            return False
-        self.server.clients.release(client)
         return True
 
     def _refuse_what_has_arrived(self) -> bool:

@@ -18,7 +18,7 @@ from django.db import connections
 from ledger.queries import find_imbalances
 from merchants.use_cases.register_merchant import register_merchant
 from payflow.runtime.scratch import free_port
-from payflow.tests import processes
+from payflow.tests import processes, slow_mail
 from payflow.tests.processes import wait_until
 from payments.use_cases.initiate_payment import Terms, initiate_payment
 from shared import clock
@@ -62,7 +62,7 @@ class TestKill9:
         accept_payments()
         drain(DISPATCHER)
 
-        with processes.worker(tmp_path) as worker:
+        with processes.worker(tmp_path, **slow_mail.IN_USE) as worker:
             for share in (0.2, 0.6):
                 worker.start()
                 worker.ask("shared.sweep")

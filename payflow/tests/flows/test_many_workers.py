@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.db import connections
 
-from payflow.tests import processes
+from payflow.tests import processes, slow_mail
 from payflow.tests.brokers import BROKERS, Bells, url_of
 from payflow.tests.flows.test_kill import (
     PAYMENTS,
@@ -57,7 +57,7 @@ class TestTwoOfEach:
         url = url_of(broker)
         bells = Bells(url, tmp_path)
         # Slow enough that the first to hear a bell is not done before the second hears one.
-        at = {"broker_url": url, "EMAIL_BACKEND": "payflow.tests.slow_mail.EmailBackend"}
+        at = {"broker_url": url} | slow_mail.IN_USE
         with (
             processes.worker(tmp_path, name="worker-1", **at) as worker_1,
             processes.worker(tmp_path, name="worker-2", **at) as worker_2,

@@ -72,7 +72,7 @@ def start_up(
             for _ in range(5):
                 producer.publish({}, routing_key=name)
             queue.consume(callback=print)
-    except (psycopg.Error, threading.BrokenBarrierError) as error:
+    except Exception as error:
         found.append(error)
         barrier.abort()  # or the others would wait for whoever did not get so far
 
