@@ -175,6 +175,7 @@ class TestRoom:
             newest.sendall(GET)
             assert answer(newest)[0] == 200
             assert is_closed(body)
+            eventually(lambda: served.phases() == ["idle", "served", "idle"])
 
             served.connect().sendall(HELD)  # then the oldest idle one
             assert is_closed(idle)
