@@ -435,8 +435,9 @@ class TestStopping:
         port = free_port()
         arguments = ("payflow.tests.runtime.patient_application:application",)
         configuration = ("-c", "payflow/runtime/gunicorn.py")
-        environment = os.environ | {"PORT": str(port), "PATIENT_FOLDER": str(tmp_path)}
-        server = spawn("-m", "gunicorn", *arguments, *configuration, env=environment)
+        # One worker: a second one that is still starting would not hear the signal.
+        ours = {"PORT": str(port), "PATIENT_FOLDER": str(tmp_path), "PAYFLOW_WEB_WORKERS": "1"}
+        server = spawn("-m", "gunicorn", *arguments, *configuration, env=os.environ | ours)
         eventually(lambda: is_listening(port))
         with connection_to(port) as busy, connection_to(port) as incomplete:
             busy.sendall(HELD)
