@@ -13,8 +13,12 @@ from kombu.transport import pgmq
 from payflow import brokers
 from payflow.pgmq_transport import Transport
 
-# One after the other: the naive one makes the deadlocks that the other counts.
-pytestmark = pytest.mark.xdist_group("pgmq transport")
+pytestmark = [
+    # One after the other: the naive one makes the deadlocks that the other counts.
+    pytest.mark.xdist_group("pgmq transport"),
+    # kombu silences it by changing the filters of the whole process, in each thread by itself.
+    pytest.mark.filterwarnings(r"ignore:list_queues\(\) now returns:UserWarning"),
+]
 
 THREADS = 8
 ROUNDS = 6
