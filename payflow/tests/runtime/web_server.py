@@ -1,5 +1,6 @@
 """The web server in this process, on a port of its own and with a clock that tests move."""
 
+import gc
 import json
 import socket
 import threading
@@ -100,12 +101,15 @@ def serving(
         yield running
     finally:
         application.hold.set()
-        for connection in running.connections:
-            connection.close()
+        for client in running.connections:
+            client.close()
         over.set()
         thread.join()
         pool.shutdown()
+        for connection in list(server.active_channels.values()):
+            connection.handle_close()  # with the temporary files of what it had still to send
         wasyncore.close_all(loop)
+        gc.collect()
 
 
 def answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
