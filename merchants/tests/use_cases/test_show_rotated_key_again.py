@@ -21,6 +21,7 @@ from merchants.use_cases.purge_api_keys import purge_api_keys
 from merchants.use_cases.revoke_api_key_as_operator import revoke_api_key_as_operator
 from merchants.use_cases.show_rotated_key_again import show_rotated_key_again
 from shared import clock, db
+from shared.errors import DomainError
 from shared.models import Event, IdempotencyRecord
 from shared.testing.api import Written, refused, registered_merchant, send_v2
 from shared.testing.races import race
@@ -202,7 +203,7 @@ def show(merchant: SigningClient, key_id: UUID, signed_with: UUID) -> bool:
             signed_with=signed_with,
             now=clock.now(),
         )
-    except Exception:
+    except DomainError:
         return False
     return True
 
